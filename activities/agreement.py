@@ -1,0 +1,61 @@
+"""The contract an engagement runs under, as the database holds it."""
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+
+from activities.postgres import Connection
+from contracts.contract import Contract
+from contracts.errors import NotFound
+from contracts.fields import canonical
+from contracts.indicators import Indicator
+from contracts.setting import Book
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One engagement with its contract version and the indicators frozen with it."""
+
+    engagement_id: str
+    contract: Contract
+    indicators: dict[str, Indicator]
+    book: Book
+    proceeded_at: datetime | None
+
+    def local_date(self, instant: datetime) -> date:
+        """The date in the contract's time zone, on which a document is dated."""
+        return self.contract.working_calendar().local_date(instant)
+
+
+async def agreement(connection: Connection, engagement_id: str) -> Agreement:
+    """Read it, and lock the engagement's row: effects of one engagement never overtake each other.
+
+    Raises:
+        NotFound: no such engagement.
+    """
+    row = await connection.fetchrow(
+        """
+        select e.engagement_id, e.book, e.proceeded_at, c.document, c.indicators
+        from engagement e join contract_version c
+          on c.contract_id = e.contract_id and c.version = e.contract_version
+        where e.engagement_id = $1
+        for update of e
+        """,
+        engagement_id,
+    )
+    if row is None:
+        raise NotFound(f"found engagement {engagement_id!r}, expected one that was opened")
+    indicators = [Indicator.model_validate(entry) for entry in row["indicators"]]
+    return Agreement(
+        engagement_id=engagement_id,
+        contract=_contract(canonical(row["document"])),
+        indicators={indicator.id: indicator for indicator in indicators},
+        book=Book(row["book"]),
+        proceeded_at=row["proceeded_at"],
+    )
+
+
+@lru_cache(maxsize=256)
+def _contract(document: str) -> Contract:
+    return Contract.model_validate(json.loads(document))

@@ -1,0 +1,95 @@
+"""One pool, and the one write path: guard, rows and effect key in one transaction."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import TypeAlias
+
+import asyncpg
+
+from contracts.errors import KeyReused, Unavailable
+from contracts.fields import canonical
+from lifecycle.orders import A, Order
+
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+COMMAND_SECONDS = 15.0
+UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+
+
+async def connect(dsn: str, size: int = 10) -> Pool:
+    """A pool whose connections read and write JSON as Python values.
+
+    Raises:
+        Unavailable: no database answers at that address.
+    """
+    with _unavailable():
+        return await asyncpg.create_pool(
+            dsn, min_size=1, max_size=size, command_timeout=COMMAND_SECONDS, init=_prepare
+        )
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """One transaction; a lost connection becomes `Unavailable`, which is retried."""
+    with _unavailable():
+        async with pool.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
+            yield connection
+
+
+async def once(pool: Pool, order: Order[A], effect: Callable[[Connection], Awaitable[A]]) -> A:
+    """Carry out an order exactly once: its key and its rows commit together; again, the same answer.
+
+    Raises:
+        KeyReused: the key stands for a different order.
+    """
+    digest = sha256(canonical(order).encode()).hexdigest()
+    async with transaction(pool) as connection:
+        # Whoever comes second waits here until the first has committed.
+        await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", order.key)
+        row = await connection.fetchrow(
+            "select digest, result from effect where key = $1", order.key
+        )
+        if row is not None:
+            if row["digest"] != digest:
+                raise KeyReused(f"{order.key} is done already, for a different order")
+            return order.answer().model_validate(row["result"])
+        answer = await effect(connection)
+        if answer.final():
+            await connection.execute(
+                "insert into effect (key, digest, result, engagement_id) values ($1, $2, $3, $4)",
+                order.key,
+                digest,
+                answer.model_dump(mode="json"),
+                order.engagement_id,
+            )
+        return answer
+
+
+async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await connection.set_type_codec(
+        "jsonb", encoder=canonical, decoder=json.loads, schema="pg_catalog"
+    )
+
+
+class _unavailable:
+    """Turns whatever says "no database" into `Unavailable`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if isinstance(error, UNREACHABLE):
+            raise Unavailable(f"the database does not answer: {error}") from error

@@ -1,0 +1,71 @@
+"""Readings of indicators: written once, corrected by a later reading of the same day."""
+
+from activities.agreement import agreement
+from activities.postgres import Connection, Pool, once
+from activities.timeline import happened
+from contracts.commands import AddReading
+from contracts.errors import TermsError
+from contracts.events import EventType
+from lifecycle.orders import Done, Order
+
+
+class StoreReading(Order[Done]):
+    """Store one reading; the key is the command's id."""
+
+    reading: AddReading
+
+
+async def add_reading(pool: Pool, engagement_id: str, reading: AddReading) -> None:
+    """Store a reading of an indicator that the engagement's contract bets on.
+
+    Raises:
+        NotFound: no such engagement.
+        TermsError: the contract does not bet on that indicator.
+    """
+    order = StoreReading(
+        key=f"eng.{engagement_id}.reading.{reading.command_id}",
+        engagement_id=engagement_id,
+        workflow_id=f"eng.{engagement_id}",
+        at=reading.at,
+        by=reading.by,
+        reading=reading,
+    )
+    await once(pool, order, lambda connection: _store(connection, order))
+
+
+async def _store(connection: Connection, order: StoreReading) -> Done:
+    terms = await agreement(connection, order.engagement_id)
+    reading = order.reading
+    if reading.indicator not in terms.indicators:
+        raise TermsError(
+            f"found a reading of {reading.indicator!r}, expected an indicator that contract "
+            f"{terms.contract.id} bets on: {', '.join(sorted(terms.indicators))}"
+        )
+    await connection.execute(
+        """
+        insert into reading
+            (key, engagement_id, indicator, measured_on, value, sample, source, evidence,
+             recorded_by, occurred_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        """,
+        order.key,
+        order.engagement_id,
+        reading.indicator,
+        reading.measured_on,
+        reading.value,
+        reading.sample,
+        reading.source,
+        reading.evidence,
+        reading.by,
+        reading.at,
+    )
+    await happened(
+        connection,
+        order,
+        terms,
+        EventType.READING_ADDED,
+        indicator=reading.indicator,
+        measured_on=reading.measured_on.isoformat(),
+        value=f"{reading.value:f}",
+    )
+    return Done()

@@ -1,0 +1,324 @@
+"""The contract document v1: what two parties signed, as data; code knows kinds, not numbers. Pure."""
+
+from enum import StrEnum
+from hashlib import sha256
+from typing import Annotated, Any, Literal, Self, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
+
+from contracts.calendar import BusinessCalendar, country_calendar
+from contracts.errors import NotAuthorised, NotFound
+from contracts.fields import (
+    Clause,
+    Count,
+    Day,
+    Id,
+    Quantity,
+    Share,
+    Span,
+    Terms,
+    Text,
+    Title,
+    canonical,
+)
+from contracts.money import MINOR_DIGITS, Money, amounts_in
+from contracts.scoring import Scoring
+from contracts.step_plan import StepPlan, standard_plan
+
+PERSON_ID = r"^[a-z0-9][a-z0-9._-]{0,47}$"
+YEARS_COVERED = 6
+"""Years after signature for which the working days travel with an engagement, where published."""
+
+
+class Role(StrEnum):
+    """What a named person may sign or do under the contract (spec 11.4)."""
+
+    GROUP_MANAGEMENT = "group_management"
+    UNIT_HEAD = "unit_head"
+    BUSINESS_LEAD = "business_lead"
+    IT_LEAD = "it_lead"
+    ACCEPTOR = "acceptor"
+    EXPERT = "expert"
+    DELIVERY_LEAD = "delivery_lead"
+
+
+class Person(Terms):
+    """Somebody the contract names; `id` is what commands are signed with."""
+
+    id: Annotated[str, StringConstraints(pattern=PERSON_ID)]
+    name: Text
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+
+
+class Party(Terms):
+    """One side of the contract. `entity` is the short code that invoice numbers begin with."""
+
+    name: Title
+    entity: Id
+    people: Annotated[tuple[Person, ...], Field(min_length=1)]
+
+
+class Parties(Terms):
+    consultant: Party
+    client: Party
+
+
+class WorkingDays(Terms):
+    """Where working days come from; `overrides` decrees single days, and opens a year not yet published."""
+
+    country: Literal["CN", "weekdays"]
+    overrides: dict[Day, Literal["working", "off"]] = Field(default_factory=dict)
+
+
+class Tax(Terms):
+    """VAT added to each net amount; computed once per document and rate."""
+
+    clause: Clause
+    code: Id
+    rate: Share
+
+
+class FeeLine(Terms):
+    """One fee, without VAT."""
+
+    id: Id
+    clause: Clause
+    title: Title
+    amount: Money
+
+
+class Patience(Terms):
+    """How long the engine waits for a person before it reminds, and before it escalates."""
+
+    remind_after: Count
+    escalate_after: Count
+
+
+class MicroConsulting(Terms):
+    """Short consulting before any other; its fee is the client's bounded loss (MC-09).
+
+    Where the document states no plan, the product's own applies (MC-12).
+    """
+
+    clause: Clause
+    product: Literal["key-account", "after-sales"]
+    fee: Id
+    plan: StepPlan = Field(default_factory=lambda given: standard_plan(given["product"]))
+    waiting: Patience = Patience(remind_after=3, escalate_after=8)
+    decision: Patience = Patience(remind_after=5, escalate_after=10)
+    material_valid: Span = Field(default="P6M", validate_default=True)
+
+
+class Phase(StrEnum):
+    """The delivery phases that milestones belong to."""
+
+    CONSULTING = "consulting"
+    DESIGN_BUILD = "design_build"
+
+
+class AcceptanceClock(Terms):
+    """Working days the client has to accept or reject; `deemed` accepts on silence."""
+
+    working_days: Count
+    deemed: StrictBool
+
+
+class Milestone(Terms):
+    """A deliverable with acceptance and a fee; `amount` is net and billed once, on acceptance."""
+
+    id: Id
+    clause: Clause
+    title: Title
+    phase: Phase
+    fee: Id
+    amount: Money
+    evidence: Annotated[tuple[Id, ...], Field(min_length=1)]
+    acceptance: AcceptanceClock
+    go_live: StrictBool = False
+
+
+class HoldEffect(StrEnum):
+    """What a hold does to the money: not invoiced yet, or invoiced and not to be paid yet."""
+
+    BLOCK_INVOICING = "block_invoicing"
+    WITHHOLD_PAYMENT = "withhold_payment"
+
+
+class Holdback(Terms):
+    """The trailing part of a fee that waits for a bet's verdict (BET-02)."""
+
+    id: Id
+    clause: Clause
+    fee: Id
+    rate: Share
+    effect: HoldEffect
+    bet: Id
+
+
+class BetIndicator(Terms):
+    """One indicator of the catalogue with what was agreed: start, goal, weight and scoring."""
+
+    indicator: Id
+    clause: Clause
+    weight: Share
+    baseline: Quantity
+    target: Quantity
+    scoring: Scoring
+
+
+class TrendWindow(Terms):
+    """Both sides read the direction; no money moves (BET-07)."""
+
+    reads: Literal["trend"]
+    id: Id
+    clause: Clause
+    after: Span
+
+
+class SettlementWindow(Terms):
+    """The listed indicators are measured in the last `reading_within` of the window, and settled."""
+
+    reads: Literal["settlement"]
+    id: Id
+    clause: Clause
+    after: Span
+    settles: Annotated[tuple[Id, ...], Field(min_length=1)]
+    reading_within: Span = Field(default="P1M", validate_default=True)
+    readings_due: Count = 10
+
+
+Window = Annotated[TrendWindow | SettlementWindow, Field(discriminator="reads")]
+
+
+class Bet(Terms):
+    """Part of the fee is paid only if the value shows. The measuring start is the go-live date (Q04)."""
+
+    id: Id
+    clause: Clause
+    title: Title
+    indicators: Annotated[tuple[BetIndicator, ...], Field(min_length=1)]
+    windows: Annotated[tuple[Window, ...], Field(min_length=1)]
+
+    def indicator(self, indicator_id: str) -> BetIndicator:
+        for terms in self.indicators:
+            if terms.indicator == indicator_id:
+                return terms
+        known = ", ".join(terms.indicator for terms in self.indicators)
+        raise NotFound(
+            f"found indicator {indicator_id!r} for bet {self.id}, expected one of {known}"
+        )
+
+
+Named = TypeVar("Named", FeeLine, Milestone, Bet)
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as unknown:
+        raise ValueError(f"found {name!r}, expected a time zone such as Asia/Shanghai") from unknown
+    return name
+
+
+def _currency(code: str) -> str:
+    if code not in MINOR_DIGITS:
+        raise ValueError(f"found {code!r}, expected one of {', '.join(MINOR_DIGITS)}")
+    return code
+
+
+class Contract(Terms):
+    """A signed consulting contract. `version` counts amendments; each has its own effective date."""
+
+    apiVersion: Literal["tollkeeper/v1"]
+    kind: Literal["Contract"]
+    id: Id
+    version: Annotated[Count, Field(ge=1)]
+    title: Title
+    signed_on: Day
+    effective_on: Day
+    parties: Parties
+    currency: Annotated[str, AfterValidator(_currency)]
+    timezone: Annotated[str, AfterValidator(_time_zone)]
+    calendar: WorkingDays
+    tax: Tax
+    fees: Annotated[tuple[FeeLine, ...], Field(min_length=1)]
+    micro_consulting: MicroConsulting
+    milestones: Annotated[tuple[Milestone, ...], Field(min_length=1)]
+    holdback: Holdback
+    bets: Annotated[tuple[Bet, ...], Field(min_length=1)]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _amounts_in_its_currency(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        currency = given.get("currency") if isinstance(given, dict) else None
+        with amounts_in(currency if isinstance(currency, str) else ""):
+            return read(given)
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical text: the same agreement, however its document is laid out."""
+        return sha256(canonical(self).encode()).hexdigest()
+
+    def fee(self, fee_id: str) -> FeeLine:
+        return _named(self.fees, fee_id, "fee line")
+
+    def milestone(self, milestone_id: str) -> Milestone:
+        return _named(self.milestones, milestone_id, "milestone")
+
+    def bet(self, bet_id: str) -> Bet:
+        return _named(self.bets, bet_id, "bet")
+
+    def holdback_amount(self) -> Money:
+        """The part of its fee line that waits for the bet, rounded once (BET-02)."""
+        return self.fee(self.holdback.fee).amount.share(self.holdback.rate)
+
+    def loss_bound(self) -> Money:
+        """Most that may be invoiced before PROCEED: the micro-consulting fee, net (MC-09)."""
+        return self.fee(self.micro_consulting.fee).amount
+
+    def people(self) -> "People":
+        return People(everyone=(*self.parties.client.people, *self.parties.consultant.people))
+
+    def working_calendar(self) -> BusinessCalendar:
+        """The working days that travel with an engagement under this contract."""
+        return country_calendar(
+            self.calendar.country,
+            self.timezone,
+            self.signed_on.year,
+            self.signed_on.year + YEARS_COVERED,
+            {day: kind == "working" for day, kind in self.calendar.overrides.items()},
+        )
+
+
+class People(Terms):
+    """Who may sign what."""
+
+    everyone: tuple[Person, ...]
+
+    def require(self, person_id: str, role: Role) -> None:
+        """Refuse a signature that the contract does not give that person.
+
+        Raises:
+            NotAuthorised: unknown person, or a person without the role.
+        """
+        holders = [person.id for person in self.everyone if role in person.roles]
+        if person_id not in holders:
+            raise NotAuthorised(
+                f"found {person_id!r}, expected the contract's {role.value.replace('_', ' ')}: "
+                f"{' or '.join(holders) or 'nobody is named'}"
+            )
+
+
+def _named(items: tuple[Named, ...], wanted: str, noun: str) -> Named:
+    for item in items:
+        if item.id == wanted:
+            return item
+    known = ", ".join(item.id for item in items)
+    raise NotFound(f"found {noun} {wanted!r}, expected one of {known}")

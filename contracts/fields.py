@@ -1,0 +1,150 @@
+"""The small grammars of a contract document: ids, counts, shares, quantities, periods. Pure."""
+
+import json
+import re
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from contracts.calendar import Period
+from contracts.errors import TermsError
+
+DIGITS = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,9})?", re.ASCII)
+PERCENT = re.compile(r"((?:0|[1-9][0-9]{0,2})(?:\.[0-9]{1,6})?) ?%", re.ASCII)
+RATIO = re.compile(r"(0|[1-9][0-9]{0,8})/([1-9][0-9]{0,8})", re.ASCII)
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$"
+CLAUSE = r"^[^\s].{0,31}$"
+
+
+class Terms(BaseModel):
+    """A piece of the agreement: immutable, and nothing unknown in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"found {value!r}, expected a whole number such as 10")
+    if isinstance(value, str) and not DIGITS.fullmatch(value):
+        raise ValueError(f"found {value!r}, expected a whole number in plain digits, such as 10")
+    return int(value)
+
+
+def _share(value: object) -> Fraction:
+    if isinstance(value, Fraction):
+        share = value
+    elif not isinstance(value, str):
+        raise ValueError(f"found {value!r}, expected a share such as 30% or 1/3")
+    elif percent := PERCENT.fullmatch(value):
+        share = Fraction(percent[1]) / 100
+    elif ratio := RATIO.fullmatch(value):
+        share = Fraction(int(ratio[1]), int(ratio[2]))
+    elif value in {"0", "1"}:
+        share = Fraction(value)
+    else:
+        raise ValueError(f"found {value!r}, expected a share such as 30% or 1/3")
+    if not 0 <= share <= 1:
+        raise ValueError(f"found {value!r}, expected a share between 0% and 100%")
+    return share
+
+
+def _quantity(value: object) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
+    if not isinstance(value, str) or not DECIMAL.fullmatch(value):
+        raise ValueError(f"found {value!r}, expected a plain decimal number such as 81.25")
+    return Decimal(value)
+
+
+def _period(value: object) -> Period:
+    if isinstance(value, Period):
+        return value
+    try:
+        return Period.parse(value if isinstance(value, str) else repr(value))
+    except TermsError as refused:
+        raise ValueError(str(refused)) from refused
+
+
+def _day(value: object) -> date:
+    if type(value) is date:
+        return value
+    if not isinstance(value, str) or not DAY.fullmatch(value):
+        raise ValueError(f"found {value!r}, expected a date such as 2024-08-30")
+    try:
+        day = date.fromisoformat(value)
+    except ValueError as unknown:
+        raise ValueError(f"found {value!r}, expected a day that the calendar has") from unknown
+    if not 2000 <= day.year < 2100:
+        raise ValueError(f"found {value!r}, expected a date from 2000-01-01 to 2099-12-31")
+    return day
+
+
+def percent(share: Fraction) -> str:
+    """For people: `30%`, `62.5%`; a share that is no short percentage stays a ratio, `1/3`."""
+    scaled = share * 100
+    if 10**6 % scaled.denominator:
+        return str(share)
+    return f"{(Decimal(scaled.numerator) / scaled.denominator).normalize():f}%"
+
+
+Id = Annotated[str, StringConstraints(pattern=ID)]
+"""Letters, digits, `-` and `_`: ids become part of workflow ids and of keys."""
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Clause = Annotated[str, StringConstraints(pattern=CLAUSE)]
+
+Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": ["integer", "string"]})]
+Share = Annotated[
+    Fraction,
+    BeforeValidator(_share),
+    PlainSerializer(str),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["30%", "1/3"]}),
+]
+"""Exact, 0..1."""
+
+Quantity = Annotated[
+    Decimal,
+    BeforeValidator(_quantity),
+    PlainSerializer(lambda value: f"{value:f}"),
+    WithJsonSchema({"type": ["number", "string"]}),
+]
+"""An exact decimal in the unit of the indicator."""
+
+Span = Annotated[
+    Period,
+    BeforeValidator(_period),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["P3M", "P10D"]}),
+]
+"""Calendar months and days."""
+
+Day = Annotated[
+    date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})
+]
+"""A calendar date, `2024-08-30`; neither a timestamp nor an instant."""
+
+
+class Title(Terms):
+    """A name in the languages of the contract."""
+
+    en: Text
+    zh: Text | None = None
+
+
+def canonical(value: Any) -> str:
+    """One text per value: sorted keys, no blanks, for digests and for comparing payloads."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

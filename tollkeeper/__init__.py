@@ -1,0 +1,1 @@
+"""The thin application: command line, worker, embedded servers, settings, metrics, migrations."""

@@ -1,0 +1,322 @@
+"""The desk where commands are handed in: to the processes, in business time, once each."""
+
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.postgres import Pool, transaction
+from activities.readings import add_reading
+from contracts import errors
+from contracts.commands import AddReading, Command, Opened, OpenWish, Receipt, Settled, Tick
+from contracts.contract import Contract
+from contracts.errors import EngagementError, KeyReused, NotFound, TransitionError, Unavailable
+from contracts.indicators import catalogue
+from contracts.setting import ClockKind, Setting
+from lifecycle.process import EngagementState
+from lifecycle.value_position import ValuePosition
+from tollkeeper.settings import TASK_QUEUE
+from workflows.engagement import EngagementWorkflow
+
+T = TypeVar("T")
+
+ANSWER = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The clock of an engagement; `now` is the wall clock's time for a live one."""
+
+    kind: ClockKind
+    now: datetime
+    next_due: datetime | None = None
+
+
+class Desk:
+    """Everything a person or a system may ask of engagements; refusals are our own errors."""
+
+    def __init__(self, client: Client, pool: Pool, queue: str = TASK_QUEUE) -> None:
+        self.client = client
+        self.pool = pool
+        self.queue = queue
+
+    async def open(
+        self, engagement_id: str, contract: Contract, clock: ClockKind, at: datetime, by: str
+    ) -> Opened:
+        """Open an engagement, or find it open under the same document and clock.
+
+        Raises:
+            KeyReused: the id, or the contract's version, stands for something else.
+        """
+        wish = OpenWish(contract_digest=contract.digest(), clock=clock)
+        start = WithStartWorkflowOperation(
+            EngagementWorkflow.run,
+            _first_state(engagement_id, contract, clock, at, by),
+            id=f"eng.{engagement_id}",
+            task_queue=self.queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            static_summary=f"engagement under {contract.id}@v{contract.version}",
+        )
+        try:
+            opened: Opened = await _answer(
+                self.client.execute_update_with_start_workflow(
+                    EngagementWorkflow.open,
+                    wish,
+                    start_workflow_operation=start,
+                    rpc_timeout=ANSWER,
+                )
+            )
+        except WorkflowAlreadyStartedError:
+            return await self._closed_one(engagement_id, wish)
+        if clock is ClockKind.TEST:
+            await self._settle([f"eng.{engagement_id}"], at)
+        return opened
+
+    async def ask(self, update: str, command: Command, engagement_id: str, *path: str) -> Receipt:
+        """Hand a command to a process of an engagement: `ask("accept", ..., "E7", "milestone", "M1")`.
+
+        On a test clock, everything the command causes has happened when this returns.
+
+        Raises:
+            NotFound: no such engagement, or that process does not run now.
+            TransitionError: the command is dated after the engagement's clock.
+            EngagementError: as the process refuses it.
+        """
+        clock = await self.clock(engagement_id)
+        if command.at > clock.now:
+            raise TransitionError(
+                f"the clock of {engagement_id} stands at {clock.now.isoformat()}, found a command "
+                f"of {command.at.isoformat()}, expected that time or earlier"
+            )
+        process = ".".join(("eng", engagement_id, *path))
+        receipt: Receipt = await _answer(
+            self.client.get_workflow_handle(process).execute_update(
+                update, command, result_type=Receipt, rpc_timeout=ANSWER
+            )
+        )
+        if clock.kind is ClockKind.TEST:
+            await self._settle([process], clock.now)
+        return receipt
+
+    async def micro_consulting(self, engagement_id: str) -> tuple[str, ...]:
+        """The path of the micro-consulting that runs now.
+
+        Raises:
+            NotFound: none runs.
+        """
+        async with transaction(self.pool) as connection:
+            process = await connection.fetchval(
+                """
+                select workflow_id from process
+                where engagement_id = $1 and kind = 'micro_consulting' and not finished
+                """,
+                engagement_id,
+            )
+        if process is None:
+            raise NotFound(f"engagement {engagement_id} has no micro-consulting that runs now")
+        return tuple(process.split(".")[2:])
+
+    async def add_reading(self, engagement_id: str, reading: AddReading) -> None:
+        """Store a reading, and wake the bets that wait for one.
+
+        Raises:
+            NotFound: no such engagement.
+            TermsError: the contract does not bet on that indicator.
+        """
+        clock = await self.clock(engagement_id)
+        await add_reading(self.pool, engagement_id, reading)
+        bets = await self._processes(
+            engagement_id, "kind = 'value_bet' and waiting_for = 'readings'"
+        )
+        for bet in bets:
+            await _answer(self.client.get_workflow_handle(bet).signal("readings_arrived"))
+        if clock.kind is ClockKind.TEST:
+            await self._settle(bets, clock.now)
+
+    async def nudge(self, engagement_id: str) -> None:
+        """Have every process of an engagement try again what was refused."""
+        for process in await self._processes(engagement_id, "true"):
+            await _answer(self.client.get_workflow_handle(process).signal("nudge"))
+
+    async def clock(self, engagement_id: str) -> Clock:
+        """Where the clock of an engagement stands, and what is due next.
+
+        Raises:
+            NotFound: no such engagement.
+        """
+        async with transaction(self.pool) as connection:
+            row = await connection.fetchrow(
+                """
+                select clock, clock_now,
+                       (select min(due_at) from process p
+                        where p.engagement_id = e.engagement_id and not finished) as next_due
+                from engagement e where engagement_id = $1
+                """,
+                engagement_id,
+            )
+        if row is None:
+            raise NotFound(f"found engagement {engagement_id!r}, expected one that was opened")
+        return Clock(
+            kind=ClockKind(row["clock"]),
+            now=row["clock_now"] or datetime.now(UTC),
+            next_due=row["next_due"],
+        )
+
+    async def advance(self, engagement_id: str, to: datetime | None = None) -> Clock:
+        """Advance a test clock, stopping at each due instant in order; without `to`, to the next one.
+
+        Returns when everything due has happened.
+
+        Raises:
+            TransitionError: a live clock, or time would run backwards.
+        """
+        async with self._alone(engagement_id):
+            clock = await self.clock(engagement_id)
+            if clock.kind is ClockKind.LIVE:
+                raise TransitionError(
+                    f"engagement {engagement_id} has a live clock; it advances alone"
+                )
+            goal = to or clock.next_due or clock.now
+            if goal < clock.now:
+                raise TransitionError(
+                    f"the clock of {engagement_id} stands at {clock.now.isoformat()}, "
+                    f"found {goal.isoformat()}, expected a later time"
+                )
+            await self._settle(await self._processes(engagement_id, "true"), clock.now)
+            while (due := (await self.clock(engagement_id)).next_due) is not None and due <= goal:
+                await self._set_clock(engagement_id, due)
+                await self._settle(await self._processes(engagement_id, "due_at <= $2", due), due)
+            await self._set_clock(engagement_id, goal)
+        return await self.clock(engagement_id)
+
+    async def _settle(self, processes: Iterable[str], now: datetime) -> None:
+        """Let processes do what is due, then those they wrote to, until nothing is left to do."""
+        waiting = set(processes)
+        while waiting:
+            process = min(waiting)
+            waiting.remove(process)
+            waiting |= await self._settle_one(process, now)
+
+    async def _settle_one(self, process: str, now: datetime) -> set[str]:
+        engagement = ".".join(process.split(".")[:2])
+        try:
+            settled: Settled = await _answer(
+                self.client.get_workflow_handle(process).execute_update(
+                    "settle", Tick(now=now), result_type=Settled, rpc_timeout=ANSWER
+                )
+            )
+        except NotFound:
+            # It ended meanwhile; the last it did was to tell the engagement.
+            return {engagement} - {process}
+        return set(settled.touched)
+
+    async def _set_clock(self, engagement_id: str, now: datetime) -> None:
+        async with transaction(self.pool) as connection:
+            await connection.execute(
+                """
+                update engagement set clock_now = $2
+                where engagement_id = $1 and clock_now < $2 and closed_at is null
+                """,
+                engagement_id,
+                now,
+            )
+
+    async def _processes(self, engagement_id: str, which: str, *values: object) -> list[str]:
+        async with transaction(self.pool) as connection:
+            rows = await connection.fetch(
+                f"select workflow_id from process where engagement_id = $1 and not finished "
+                f"and {which} order by workflow_id",
+                engagement_id,
+                *values,
+            )
+        return [row["workflow_id"] for row in rows]
+
+    async def _closed_one(self, engagement_id: str, wish: OpenWish) -> Opened:
+        async with transaction(self.pool) as connection:
+            row = await connection.fetchrow(
+                """
+                select e.*, c.digest from engagement e join contract_version c
+                  on c.contract_id = e.contract_id and c.version = e.contract_version
+                where engagement_id = $1
+                """,
+                engagement_id,
+            )
+        if row is None or (row["digest"], row["clock"]) != (wish.contract_digest, wish.clock):
+            raise KeyReused(
+                f"engagement {engagement_id} was open under another document or clock; "
+                "expected a new id"
+            )
+        return Opened(
+            engagement_id=engagement_id,
+            contract=f"{row['contract_id']}@v{row['contract_version']}",
+            clock=wish.clock,
+            opened_at=row["opened_at"],
+        )
+
+    @asynccontextmanager
+    async def _alone(self, engagement_id: str) -> AsyncIterator[None]:
+        """One at a time advances the clock of an engagement."""
+        async with transaction(self.pool) as connection:
+            await connection.execute(
+                "select pg_advisory_xact_lock(hashtextextended($1, 1))", engagement_id
+            )
+            yield
+
+
+def _first_state(
+    engagement_id: str, contract: Contract, clock: ClockKind, at: datetime, by: str
+) -> EngagementState:
+    known = catalogue().indicators
+    indicators = {terms.indicator for bet in contract.bets for terms in bet.indicators}
+    heaviest = [max(bet.indicators, key=lambda terms: terms.weight) for bet in contract.bets]
+    return EngagementState(
+        setting=Setting(
+            engagement_id=engagement_id,
+            clock=clock,
+            calendar=contract.working_calendar(),
+            people=contract.people(),
+        ),
+        now=at,
+        contract=contract,
+        indicators=tuple(known[name] for name in sorted(indicators)),
+        opened_by=by,
+        opened_at=at,
+        position=ValuePosition(
+            margin_bet=any(known[terms.indicator].value_type == "margin_gain" for terms in heaviest)
+        ),
+    )
+
+
+async def _answer(call: Awaitable[T]) -> T:
+    """Await a call to Temporal; what it refuses comes back as the error it was raised as."""
+    try:
+        return await call
+    except WorkflowUpdateFailedError as failure:
+        raise _refusal(failure.cause) from failure
+    except WorkflowUpdateRPCTimeoutOrCancelledError as late:
+        raise Unavailable("no answer yet; ask again with the same command id") from late
+    except RPCError as failure:
+        if failure.status is RPCStatusCode.NOT_FOUND:
+            raise NotFound(f"that process does not run now: {failure.message}") from failure
+        raise Unavailable(f"Temporal does not answer: {failure.message}") from failure
+
+
+def _refusal(cause: BaseException | None) -> EngagementError:
+    """Our error again, by its name, which is its code everywhere."""
+    if isinstance(cause, ApplicationError):
+        known = getattr(errors, cause.type or "", None)
+        if isinstance(known, type) and issubclass(known, EngagementError):
+            return known(cause.message)
+    return TransitionError(f"refused: {cause}")

@@ -1,0 +1,1 @@
+"""One business process per file, readable from `run` down."""

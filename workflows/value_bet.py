@@ -1,0 +1,167 @@
+"""A value bet: the holdback placed, the windows read and settled, each part of the stake decided."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+
+from contracts.contract import SettlementWindow, TrendWindow, Window
+from contracts.errors import EngagementError
+from contracts.events import EventType
+from lifecycle.orders import (
+    Assessed,
+    AssessWindow,
+    ForfeitHoldback,
+    PlaceHoldback,
+    ReadTrend,
+    ReleaseHoldback,
+    Wait,
+)
+from lifecycle.process import BetState
+from workflows.process import Process
+
+
+@workflow.defn(failure_exception_types=[EngagementError])
+class ValueBetWorkflow(Process[BetState]):
+    """holdback placed -> each window over -> trend read, or assessed -> released and forfeited."""
+
+    kind = "value_bet"
+
+    @workflow.init
+    def __init__(self, state: BetState) -> None:
+        super().__init__(state)
+        self.readings = 0
+
+    @workflow.run
+    async def run(self, state: BetState) -> None:
+        await self.holdback_placed()
+
+        for window in self.windows_to_come():
+            await self.window_over(window)
+            match window:
+                case TrendWindow():
+                    await self.trend_read(window)
+                case SettlementWindow():
+                    settled = await self.assessed(window)
+                    await self.released(window, settled)
+                    await self.forfeited(window, settled)
+            self.s.over += (window.id,)
+
+        await self.report(self.s.now, bet=self.s.bet.id)
+        await self.finish()
+
+    @workflow.signal
+    def readings_arrived(self) -> None:
+        """A reading was stored; a window that waits for one looks again."""
+        self.readings += 1
+
+    # How each part is done.
+
+    async def holdback_placed(self) -> None:
+        """The trailing part of the fee waits from the measuring start on (BET-02)."""
+        if self.s.placed:
+            return
+        order = self.about("place", self.s.live_at, f"clause:{self.s.clause}")
+        await self.book(PlaceHoldback(**order, bet=self.s.bet.id))
+        self.s.placed = True
+
+    def windows_to_come(self) -> list[Window]:
+        return [window for window in self.s.bet.windows if window.id not in self.s.over]
+
+    async def window_over(self, window: Window) -> None:
+        """Calendar months from the measuring start, to the end of the last day (BET-05, BET-06)."""
+        ends_at = self._end(window)
+        wait = Wait(
+            for_whom="calendar",
+            why=f"window {window.id} runs until {self.s.setting.calendar.local_date(ends_at)}",
+            since=self.s.live_at,
+            due_at=ends_at,
+        )
+        await self.wait_for(lambda: False, wait)
+
+    async def trend_read(self, window: TrendWindow) -> None:
+        """Both sides read the direction; no money moves (BET-07)."""
+        await self.book(
+            ReadTrend(
+                **self.about(f"{window.id}:trend", self._end(window), f"clause:{window.clause}"),
+                bet=self.s.bet.id,
+                window=window.id,
+                started_on=self.s.started_on,
+            )
+        )
+
+    async def assessed(self, window: SettlementWindow) -> Assessed:
+        """Decide on the readings; what was not measured is waited for, and is never a miss."""
+        while True:
+            more = self._more_readings()
+            assessed = await self._assess(window)
+            if assessed.verdict is not None:
+                return assessed
+            ends_at = self._end(window)
+            due_at = await self.working_days_after(ends_at, window.readings_due)
+            overdue = self.now() >= due_at
+            wait = Wait(
+                for_whom="readings",
+                why=f"window {window.id} has no reading of {', '.join(assessed.missing)}",
+                since=ends_at,
+                due_at=None if overdue else due_at,
+                overdue=overdue,
+            )
+            if not await self.wait_for(more, wait):
+                self.remind(EventType.READINGS_OVERDUE, wait, due_at)
+
+    def _more_readings(self) -> Callable[[], bool]:
+        seen = self.readings
+        return lambda: self.readings > seen
+
+    async def released(self, window: SettlementWindow, settled: Assessed) -> None:
+        """What the window won leaves the hold, on an invoice or as payable."""
+        assert settled.verdict and settled.decided_at
+        if settled.verdict.released.minor:
+            await self.book(
+                ReleaseHoldback(
+                    **self._decision(window, settled, "release"),
+                    bet=self.s.bet.id,
+                    window=window.id,
+                )
+            )
+
+    async def forfeited(self, window: SettlementWindow, settled: Assessed) -> None:
+        """What the window lost leaves the hold for good, by a recorded decision."""
+        assert settled.verdict and settled.decided_at
+        if settled.verdict.forfeited.minor:
+            await self.book(
+                ForfeitHoldback(
+                    **self._decision(window, settled, "forfeit"),
+                    bet=self.s.bet.id,
+                    window=window.id,
+                )
+            )
+
+    async def _assess(self, window: SettlementWindow) -> Assessed:
+        return await self.book(
+            AssessWindow(
+                **self.about(f"{window.id}:verdict", self._end(window), f"clause:{window.clause}"),
+                bet=self.s.bet.id,
+                window=window.id,
+                started_on=self.s.started_on,
+            )
+        )
+
+    def _decision(self, window: SettlementWindow, settled: Assessed, what: str) -> dict[str, Any]:
+        assert settled.decided_at
+        return self.about(f"{window.id}:{what}", settled.decided_at, f"clause:{window.clause}")
+
+    def _end(self, window: Window) -> datetime:
+        return self.s.setting.calendar.period_after(self.s.started_on, window.after)
+
+    def subject(self) -> str:
+        return self.s.bet.id
+
+    def state(self) -> str:
+        to_come = self.windows_to_come()
+        return f"window {to_come[0].id}" if to_come else "settled"
+
+    def detail(self) -> dict[str, Any]:
+        return {"started_on": self.s.started_on.isoformat(), "over": list(self.s.over)}
