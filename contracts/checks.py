@@ -173,6 +173,16 @@ def something_is_held_back(contract: Contract) -> Problems:
             yield Problem(("holdback", "rate"), percent(holdback.rate), expected, "BET-02")
 
 
+def every_bet_has_money(contract: Contract) -> Problems:
+    """A bet is one that the holdback waits for (BET-02)."""
+    known = [bet.id for bet in contract.bets]
+    for i, bet in enumerate(contract.bets):
+        if contract.holdback.bet in known and bet.id != contract.holdback.bet:
+            found = f"bet {bet.id!r}, for which no fee is held back"
+            expected = f"bet {contract.holdback.bet} only"
+            yield Problem(("bets", i, "id"), found, expected, "BET-02")
+
+
 def phases_are_in_order(contract: Contract) -> Problems:
     """Consulting stands before design and build."""
     building = False
@@ -412,6 +422,7 @@ CHECKS = (
     milestones_add_up,
     micro_fee_stands_alone,
     something_is_held_back,
+    every_bet_has_money,
     phases_are_in_order,
     one_go_live,
     acceptance_takes_time,

@@ -2,7 +2,8 @@
 
     EngagementError
     ├─ TermsError            the agreement, or a value in a command, is not well-formed   422
-    │  └─ CalendarNotCovered   the calendar does not know that year's working days
+    │  ├─ CalendarNotCovered   the calendar does not know that year's working days
+    │  └─ DocumentRefused      the document is no contract; it holds every fault
     ├─ NotAuthorised         the contract does not give this person that right            403
     ├─ NotFound              no such engagement, milestone, hold or invoice               404
     ├─ TransitionError       well-formed, not possible in this state                      409

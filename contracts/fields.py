@@ -130,9 +130,7 @@ Span = Annotated[
 ]
 """Calendar months and days."""
 
-Day = Annotated[
-    date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})
-]
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 """A calendar date, `2024-08-30`; neither a timestamp nor an instant."""
 
 

@@ -1,5 +1,6 @@
 """The indicator catalogue: what is measured, in which unit, which way is better, when it is readable. Pure."""
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
@@ -7,7 +8,6 @@ from importlib.resources import files
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from ruamel.yaml import YAML
 
 from contracts.fields import Title
 
@@ -59,8 +59,8 @@ class Catalogue(BaseModel):
 @cache
 def catalogue() -> Catalogue:
     """The catalogue that ships with the product; `rejected` maps to what to use instead."""
-    text = files("contracts").joinpath("data/indicators.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    text = files("contracts").joinpath("data/indicators.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
     return Catalogue(
         version=loaded["version"],
         indicators={entry["id"]: _indicator(entry) for entry in loaded["indicators"]},

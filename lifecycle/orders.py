@@ -209,6 +209,7 @@ class CloseAccount(Order[Closed]):
     """
 
     shelved: bool
+    note: str
 
 
 class Deliver(BaseModel):

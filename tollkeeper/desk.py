@@ -19,7 +19,16 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.postgres import Pool, transaction
 from activities.readings import add_reading
 from contracts import errors
-from contracts.commands import AddReading, Command, Opened, OpenWish, Receipt, Settled, Tick
+from contracts.commands import (
+    AddReading,
+    Command,
+    Opened,
+    OpenWish,
+    Receipt,
+    SetCalendar,
+    Settled,
+    Tick,
+)
 from contracts.contract import Contract
 from contracts.errors import EngagementError, KeyReused, NotFound, TransitionError, Unavailable
 from contracts.indicators import catalogue
@@ -144,6 +153,16 @@ class Desk:
             await _answer(self.client.get_workflow_handle(bet).signal("readings_arrived"))
         if clock.kind is ClockKind.TEST:
             await self._settle(bets, clock.now)
+
+    async def set_calendar(self, engagement_id: str, command: SetCalendar) -> list[Receipt]:
+        """Give every process of an engagement working days decreed after the signature."""
+        path_of = len(f"eng.{engagement_id}")
+        return [
+            await self.ask(
+                "set_calendar", command, engagement_id, *process[path_of:].split(".")[1:]
+            )
+            for process in await self._processes(engagement_id, "true")
+        ]
 
     async def nudge(self, engagement_id: str) -> None:
         """Have every process of an engagement try again what was refused."""

@@ -257,6 +257,7 @@ class EngagementWorkflow(Process[EngagementState]):
             CloseAccount(
                 **self.about("close", self.s.closing.at, self.s.closing.by),
                 shelved=self.s.phase is EngagementPhase.SHELVED,
+                note=self.s.closing.note,
             )
         )
         self.s.phase = EngagementPhase.CLOSED

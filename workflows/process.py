@@ -250,7 +250,12 @@ class Process(Generic[S]):
         }
 
     async def book(self, order: Order[A]) -> A:
-        """Have an order carried out; one that is refused waits for a person, nothing is lost."""
+        """Have an order carried out; one that is refused waits for a person, nothing is lost.
+
+        What happened is on record before what follows from it.
+        """
+        if self.unrecorded and not isinstance(order, Record):
+            await self.write(None)
         while True:
             try:
                 return await self.carry_out(order)

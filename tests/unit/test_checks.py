@@ -173,6 +173,13 @@ def test_something_is_held_back_bet_02(rate, found):
     )
 
 
+def test_a_bet_without_money_is_no_bet_bet_02():
+    bet = KEY_ACCOUNT[KEY_ACCOUNT.index("  - id: B1\n") :]
+    assert refusal((bet, bet + bet.replace("id: B1", "id: B2"))) == [
+        "bets[1].id: found bet 'B2', for which no fee is held back, expected bet B1 only [BET-02]"
+    ]
+
+
 def test_consulting_stands_before_design_and_build():
     assert refusal(
         ("phase: consulting", "phase: design_build"),

@@ -117,6 +117,8 @@ create table invoice (                     -- written once: invoices and credit 
     check ((document = 'credit_note') = (corrects is not null)),
     foreign key (contract_id, contract_version) references contract_version
 );
+create index invoice_by_engagement on invoice (engagement_id);
+create index invoice_by_corrected on invoice (corrects) where corrects is not null;
 
 create table invoice_line (                -- written once
     number      text not null references invoice,
@@ -150,6 +152,7 @@ create table hold_movement (               -- written once
     occurred_at  timestamptz not null,
     unique (key, movement)
 );
+create index hold_movement_by_hold on hold_movement (hold_id);
 
 create view hold_balance as
     select h.*, b.placed_minor, b.released_minor, b.forfeited_minor,
@@ -186,6 +189,8 @@ create table journal_group (               -- written once
     booked_at     timestamptz not null default now(),
     digest        text not null
 );
+create index journal_group_by_engagement on journal_group (engagement_id);
+create index journal_group_by_effect on journal_group (effect_key);
 
 create table posting (                     -- written once
     group_id     bigint not null references journal_group,
@@ -200,6 +205,7 @@ create table posting (                     -- written once
     primary key (group_id, line)
 );
 create index posting_by_account on posting (account);
+create index posting_by_invoice on posting (invoice) where invoice is not null;
 
 create table reading (                     -- written once
     id            bigint generated always as identity primary key,
@@ -214,6 +220,7 @@ create table reading (                     -- written once
     recorded_by   text not null,
     occurred_at   timestamptz not null
 );
+create index reading_by_engagement on reading (engagement_id, indicator, measured_on);
 
 create table verdict (                     -- written once
     key           text primary key references effect deferrable initially deferred,

@@ -1,0 +1,39 @@
+"""The command line: `tollkeeper`, for people with tables and for scripts with `--json`.
+
+Exit codes: 0 done, 1 refused, 2 the call itself is wrong, 3 a system is not reachable.
+"""
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from contracts.errors import EngagementError, Unavailable
+from tollkeeper.cli import clock, contract, engagement, milestone, money, reading, run, step
+from tollkeeper.cli.screen import refused
+from tollkeeper.settings import product_version
+
+REFUSED, USAGE, UNREACHABLE = 1, 2, 3
+
+app = App(
+    name="tollkeeper",
+    help="Carries a signed consulting contract to the day its value is measured.",
+    version=product_version,
+)
+for part in (run, contract, engagement, clock, step, milestone, reading, money):
+    part.register(app)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    try:
+        app(exit_on_error=False, print_error=True)
+    except CycloptsError:
+        sys.exit(USAGE)
+    except Unavailable as down:
+        refused(down)
+        sys.exit(UNREACHABLE)
+    except EngagementError as no:
+        refused(no)
+        sys.exit(REFUSED)
+    except KeyboardInterrupt:
+        sys.exit(130)

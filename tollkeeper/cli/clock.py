@@ -1,0 +1,60 @@
+"""`tollkeeper clock`: where an engagement's clock stands, and moving a test clock."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from contracts.errors import TermsError
+from tollkeeper.cli.common import at_the_desk
+from tollkeeper.cli.screen import TABLES, Output, dump, out, when
+from tollkeeper.desk import Clock
+
+
+def register(parent: App) -> None:
+    app = App(name="clock", help="An engagement's clock.")
+    parent.command(app)
+    app.command(show)
+    app.command(advance)
+
+
+def show(engagement: str, /, *, output: Output = TABLES) -> None:
+    """Where the clock stands and what is due next."""
+    _print(output, engagement, at_the_desk(lambda office: office.desk.clock(engagement)))
+
+
+def advance(
+    engagement: str,
+    /,
+    *,
+    to: datetime | None = None,
+    next_: Annotated[bool, Parameter(name="--next", negative="")] = False,
+    output: Output = TABLES,
+) -> None:
+    """Advance a test clock; it stops at each due instant, and all that is due happens in order.
+
+    Parameters
+    ----------
+    to
+        The instant to advance to; without a zone it is UTC.
+    next_
+        Advance to the next instant at which something is due.
+    """
+    if (to is None) is not next_:
+        raise TermsError("expected one of --to DATE and --next")
+    goal = to.replace(tzinfo=UTC) if to and not to.tzinfo else to
+    _print(output, engagement, at_the_desk(lambda office: office.desk.advance(engagement, goal)))
+
+
+def _print(output: Output, engagement: str, clock: Clock) -> None:
+    if output.json:
+        return dump(
+            {
+                "engagement": engagement,
+                "kind": clock.kind.value,
+                "now": clock.now.isoformat(),
+                "next_due": clock.next_due.isoformat() if clock.next_due else None,
+            }
+        )
+    due = f", next due {when(clock.next_due)} UTC" if clock.next_due else ", nothing due"
+    out.print(f"{engagement}: {clock.kind.value} clock at {when(clock.now)} UTC{due}")

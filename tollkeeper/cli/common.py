@@ -1,0 +1,121 @@
+"""What the commands share: settings, who asks, when it happened, and running them."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+from uuid import uuid4
+
+import uvloop
+from cyclopts import Parameter
+
+from activities.postgres import Pool
+from contracts.commands import Command, Receipt
+from contracts.errors import TermsError
+from tollkeeper.cli.screen import Output, busy, dump, out
+from tollkeeper.office import Office, records, visit
+from tollkeeper.settings import Settings
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Command)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Asked:
+    """Who asks, and when it happened."""
+
+    by: str
+    """The person's id, as the contract names it."""
+    at: datetime | None = None
+    """When it happened; an engagement's clock, unless said. A time without a zone is UTC."""
+    command_id: str | None = None
+    """Repeat a command under its id, and it is done once."""
+
+
+def running(coroutine: Awaitable[T]) -> T:
+    """Run a command's coroutine to its end."""
+
+    async def main() -> T:
+        return await coroutine
+
+    return uvloop.run(main()) if sys.platform != "win32" else asyncio.run(main())
+
+
+def at_the_desk(work: Callable[[Office], Awaitable[T]]) -> T:
+    """Do something at the desk of the office that runs."""
+
+    async def visiting() -> T:
+        with busy("at the desk"):
+            async with visit(Settings()) as office:
+                return await work(office)
+
+    return running(visiting())
+
+
+def in_the_records(look: Callable[[Pool], Awaitable[T]]) -> T:
+    """Look something up in the database."""
+
+    async def looking() -> T:
+        with busy("reading"):
+            async with records(Settings()) as pool:
+                return await look(pool)
+
+    return running(looking())
+
+
+async def signed(office: Office, engagement: str, asked: Asked) -> dict[str, Any]:
+    """The part of a command that says who, when, and under which id."""
+    at = asked.at or (await office.desk.clock(engagement)).now
+    return {
+        "command_id": asked.command_id or uuid4().hex,
+        "by": asked.by,
+        "at": at if at.tzinfo else at.replace(tzinfo=UTC),
+    }
+
+
+def ask(
+    output: Output,
+    engagement: str,
+    asked: Asked,
+    update: str,
+    make: Callable[[dict[str, Any]], Command],
+    *path: str,
+) -> None:
+    """Hand in a command and print what it caused."""
+
+    async def asking(office: Office) -> Receipt:
+        where = path
+        if path == MICRO:
+            where = await office.desk.micro_consulting(engagement)
+        command = make(await signed(office, engagement, asked))
+        return await office.desk.ask(update, command, engagement, *where)
+
+    receipt = at_the_desk(asking)
+    if output.json:
+        dump({"command_id": receipt.command_id, "events": list(receipt.events)})
+    else:
+        out.print(f"done: {', '.join(receipt.events) or 'accepted'}")
+
+
+MICRO = ("micro",)
+"""The path of whichever micro-consulting runs now."""
+
+
+def pairs(texts: list[str]) -> dict[str, str]:
+    """`kind=reference` arguments as a mapping.
+
+    Raises:
+        TermsError: one without a `=`.
+    """
+    parts = {}
+    for text in texts:
+        kind, equals, reference = text.partition("=")
+        if not equals or not kind or not reference:
+            raise TermsError(
+                f"found {text!r}, expected KIND=REFERENCE, such as test-report=r17.pdf"
+            )
+        parts[kind] = reference
+    return parts

@@ -1,0 +1,291 @@
+"""`tollkeeper engagement` and `decide`: open, follow, position, decide, resume, close."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from cyclopts import App
+
+from contracts.commands import (
+    AnswerPosition,
+    CloseEngagement,
+    Decide,
+    Outcome,
+    Receipt,
+    Resume,
+    SetCalendar,
+    Stance,
+)
+from contracts.contract import Role
+from contracts.setting import ClockKind
+from tollkeeper.cli.common import MICRO, Asked, ask, at_the_desk, in_the_records, signed
+from tollkeeper.cli.contract import load
+from tollkeeper.cli.screen import TABLES, Output, dump, out, table, when
+from tollkeeper.office import Office
+from tollkeeper.queries import EngagementDetail, Happening
+from tollkeeper.queries import engagement as find
+from tollkeeper.queries import engagements as find_all
+from tollkeeper.queries import timeline as find_timeline
+
+
+def register(parent: App) -> None:
+    app = App(name="engagement", help="Engagements: one piece of consulting under one contract.")
+    parent.command(app)
+    for command in (open_, list_, show, timeline, position, resume, close, calendar, nudge):
+        app.command(command, name=command.__name__.strip("_"))
+    parent.command(decide)
+
+
+def open_(
+    engagement: str,
+    /,
+    *,
+    contract: Path,
+    by: str,
+    clock: ClockKind = ClockKind.LIVE,
+    at: datetime | None = None,
+    output: Output = TABLES,
+) -> None:
+    """Open an engagement under a contract; opened again, it is the same engagement.
+
+    Parameters
+    ----------
+    engagement
+        Its id: letters, digits, - and _.
+    contract
+        The contract document.
+    by
+        Who opens it.
+    clock
+        `live` waits for the wall clock; `test` stands still until it is advanced, in a sandbox book.
+    at
+        When it begins; now, or for a test clock the contract's effective date, unless said.
+    """
+    terms = load(contract)
+    if at is None:
+        start = terms.working_calendar().end_of_day(terms.effective_on)
+        at = start if clock is ClockKind.TEST else datetime.now(UTC)
+    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
+    opened = at_the_desk(lambda office: office.desk.open(engagement, terms, clock, moment, by))
+    if output.json:
+        dump(opened)
+    else:
+        out.print(
+            f"{opened.engagement_id} is open under {opened.contract}, "
+            f"{opened.clock.value} clock, since {when(opened.opened_at, terms.timezone)}"
+        )
+
+
+def list_(*, output: Output = TABLES) -> None:
+    """Every engagement: its phase, whom it waits for, what is held and invoiced."""
+    rows = in_the_records(find_all)
+    if output.json:
+        return dump(rows)
+    table(
+        "Engagements",
+        ["id", "contract", "book", "phase", "waits for", "why", "held>", "invoiced net>"],
+        [
+            (
+                row.id,
+                row.contract,
+                row.book.value,
+                row.phase,
+                row.waiting[-1].for_whom if row.waiting else "",
+                row.waiting[-1].why if row.waiting else "",
+                row.held,
+                row.invoiced,
+            )
+            for row in rows
+        ],
+    )
+
+
+def show(engagement: str, /, *, output: Output = TABLES) -> None:
+    """One engagement: its processes, whom each waits for, why, since when and until when."""
+    found = in_the_records(lambda pool: find(pool, engagement))
+    if output.json:
+        return dump(found)
+    _show(found)
+
+
+def _show(found: EngagementDetail) -> None:
+    zone = found.timezone
+    out.print(f"[bold]{found.id}[/]  {found.title.en}  ({found.contract}, {found.book.value} book)")
+    out.print(f"phase {found.phase}, opened {when(found.opened_at, zone)}")
+    if found.clock_now:
+        out.print(f"test clock at {when(found.clock_now, zone)}")
+    if found.clocks:
+        clocks = found.clocks
+        out.print(
+            f"micro-consulting: {clocks.online_minutes} min online + {clocks.offline_minutes} min "
+            f"offline, {clocks.rework_minutes} min rework; client waiting "
+            f"{clocks.client_waiting}, elapsed {clocks.elapsed}"
+        )
+    table(
+        "Processes",
+        ["process", "state", "waits for", "why", "since", "until"],
+        [
+            (
+                f"{process.kind} {process.subject}",
+                process.state,
+                process.waiting.for_whom if process.waiting else "",
+                process.waiting.why if process.waiting else "",
+                when(process.waiting.since, zone) if process.waiting else "",
+                when(process.waiting.due_at, zone) if process.waiting else "",
+            )
+            for process in found.processes
+        ],
+    )
+
+
+def timeline(engagement: str, /, *, output: Output = TABLES) -> None:
+    """What happened, in order."""
+
+    rows = in_the_records(lambda pool: find_timeline(pool, engagement))
+    if output.json:
+        return dump(rows)
+    table("Timeline", ["when", "what", "who", "facts"], [_happening(row) for row in rows])
+
+
+def _happening(row: Happening) -> tuple[str, str, str, str]:
+    facts = ", ".join(f"{name}={value}" for name, value in row.facts.items() if value is not None)
+    return when(row.occurred_at), row.type.value, row.actor, facts
+
+
+def position(
+    engagement: str,
+    stance: Stance,
+    /,
+    *,
+    role: Role,
+    assessed_by: str,
+    asked: Asked,
+    margin_exception: bool = False,
+    output: Output = TABLES,
+) -> None:
+    """Give one of the two blind answers on the value position.
+
+    Parameters
+    ----------
+    stance
+        How the unit earns its place: cost_centre, profit_centre or other.
+    role
+        unit_head or group_management.
+    assessed_by
+        How that value is assessed, in a sentence.
+    margin_exception
+        Sign that margin gains may be bet on although the unit is a cost centre.
+    """
+    ask(
+        output,
+        engagement,
+        asked,
+        "answer_position",
+        lambda who: AnswerPosition(
+            **who,
+            role=role,
+            stance=stance,
+            assessed_by=assessed_by,
+            margin_exception=margin_exception,
+        ),
+    )
+
+
+def decide(
+    engagement: str,
+    outcome: Outcome,
+    /,
+    *,
+    role: Role,
+    reason: str,
+    asked: Asked,
+    output: Output = TABLES,
+) -> None:
+    """Sign at the decision gate; business and IT must sign the same.
+
+    Parameters
+    ----------
+    outcome
+        PROCEED, SHELVE or REWORK_ONCE.
+    role
+        business_lead or it_lead.
+    reason
+        Why, in a sentence.
+    """
+    ask(
+        output,
+        engagement,
+        asked,
+        "decide",
+        lambda who: Decide(**who, role=role, outcome=outcome, reason=reason),
+        *MICRO,
+    )
+
+
+def resume(
+    engagement: str, /, *, asked: Asked, material_confirmed: bool = False, output: Output = TABLES
+) -> None:
+    """Take a shelved engagement up again.
+
+    Parameters
+    ----------
+    material_confirmed
+        The client's material has been looked through and still holds.
+    """
+    ask(
+        output,
+        engagement,
+        asked,
+        "resume",
+        lambda who: Resume(**who, material_confirmed=material_confirmed),
+    )
+
+
+def close(engagement: str, /, *, note: str, asked: Asked, output: Output = TABLES) -> None:
+    """Close an engagement after its review, or give up a shelved one.
+
+    Parameters
+    ----------
+    note
+        What the review found, in a sentence.
+    """
+    ask(output, engagement, asked, "close", lambda who: CloseEngagement(**who, note=note))
+
+
+def calendar(
+    engagement: str,
+    /,
+    *,
+    last_year: int,
+    working: list[date] | None = None,
+    off: list[date] | None = None,
+    asked: Asked,
+    output: Output = TABLES,
+) -> None:
+    """Give an engagement the working days that were decreed after its contract was signed.
+
+    Parameters
+    ----------
+    last_year
+        The last year whose working days are now complete.
+    working
+        Weekend days that are worked.
+    off
+        Weekdays that are not.
+    """
+
+    async def everywhere(office: Office) -> list[Receipt]:
+        who = await signed(office, engagement, asked)
+        command = SetCalendar(
+            **who, last_year=last_year, working=tuple(working or ()), off=tuple(off or ())
+        )
+        return await office.desk.set_calendar(engagement, command)
+
+    receipts = at_the_desk(everywhere)
+    if output.json:
+        return dump(receipts)
+    out.print(f"{len(receipts)} processes know the working days up to {last_year}")
+
+
+def nudge(engagement: str, /) -> None:
+    """Have every process try again what was refused, once its cause is put right."""
+    at_the_desk(lambda office: office.desk.nudge(engagement))

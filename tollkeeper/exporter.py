@@ -1,0 +1,272 @@
+"""`/metrics`, `/healthz` and `/status`, on a port and a thread of their own.
+
+The database belongs to the application's event loop. A request asks that loop, and waits for a
+bounded time: it is answered even when the database, or the loop, is stuck.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from socketserver import ThreadingMixIn
+from threading import Lock, Thread
+from typing import Any, TypeVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import structlog
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from activities.postgres import Pool, transaction
+from contracts.errors import Unavailable
+from contracts.metrics import METRICS, Metric
+from contracts.money import MINOR_DIGITS
+from tollkeeper.settings import product_version
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+Values = dict[str, dict[tuple[str, ...], float]]
+"""Of each metric, the value of each of its series."""
+
+Status = Callable[[], Coroutine[Any, Any, object]]
+"""Gives what `/status` shows, in the types of JSON."""
+
+READING_SECONDS = 0.7
+"""Leaves time to answer a scrape within a second."""
+STATEMENT_MS = 500
+STATUS_SECONDS = 10.0
+IDLE_SECONDS = 10.0
+
+# One row a series: the metric, its labels in the order of the table, the value.
+STATE = """
+with money (currency, minor_units) as (
+    select * from unnest($1::text[], $2::float8[])
+),
+held as (
+    select h.kind, h.effect, h.currency::text, e.book, m.minor
+    from (
+        select hold_id, sum(case movement when 'placed' then amount_minor else -amount_minor end)
+        from hold_movement group by hold_id
+    ) m (hold_id, minor) join hold h using (hold_id) join engagement e using (engagement_id)
+    where m.minor <> 0
+),
+running as (
+    select p.*, e.book, e.clock from process p join engagement e using (engagement_id)
+    where not p.finished
+),
+pending as (select * from outbox where delivered_at is null)
+
+select 'tollkeeper_engagements' as metric, array[phase, book] as labels, count(*)::float8 as value
+from engagement group by phase, book
+union all
+select 'tollkeeper_processes_open', array[kind, book], count(*)
+from running group by kind, book
+union all
+select 'tollkeeper_decisions_overdue', array[party, book], count(*)
+from running, string_to_table(waiting_for, ' and ') as party
+where overdue or (clock = 'live' and due_at < now()) group by party, book
+union all
+select 'tollkeeper_holds_outstanding', array[kind, effect, book], count(*)
+from held group by kind, effect, book
+union all
+select 'tollkeeper_holds_outstanding_amount', array[kind, effect, currency, book],
+    sum(minor)::float8 / minor_units
+from held join money using (currency) group by kind, effect, currency, minor_units, book
+union all
+select 'tollkeeper_invoices_issued_total', array[document, book], count(*)
+from invoice group by document, book
+union all
+select 'tollkeeper_readings_total', array[book], count(*)
+from reading join engagement using (engagement_id) group by book
+union all
+select 'tollkeeper_outbox_pending', array[kind, book], count(*)
+from pending group by kind, book
+union all
+select 'tollkeeper_outbox_oldest_pending_timestamp_seconds', array[kind, book],
+    extract(epoch from min(created_at))::float8
+from pending group by kind, book
+"""
+
+
+class Exporter:
+    """The HTTP server, running inside `async with`; `address` is where it answers.
+
+    Raises:
+        Unavailable: on entering, when the address cannot be listened on.
+    """
+
+    def __init__(
+        self, pool: Pool, status: Status, *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self.pool = pool
+        self.status = status
+        self.host = host
+        self.port = port
+
+    async def __aenter__(self) -> "Exporter":
+        loop = asyncio.get_running_loop()
+        # On a thread, since it asks for the host's name, and that may take a while.
+        self._server = await asyncio.to_thread(_listening, self.host, self.port)
+        self._server.set_app(_application(self.pool, self.status, loop))
+        self._thread = Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
+        self._thread.start()
+        self.address = f"http://{self.host}:{self._server.server_port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class DatabaseCollector(Collector):
+    """The state of the database at each scrape, or else as it was last read (O-08).
+
+    Before the first good reading only the collector's own metrics are exported: zeros that nobody
+    has counted would be good news, and would reset the counters.
+    """
+
+    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+        self.pool = pool
+        self.loop = loop
+        self.values: Values = {}
+        self.seconds = 0.0
+        self.errors = 0
+        self.succeeded_at = 0.0
+        self._counting = Lock()  # each scrape has a thread
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        self._read()
+        values = self.values | self._own()
+        for metric in METRICS:
+            if metric.name in values:
+                yield _family(metric, values[metric.name])
+
+    def _read(self) -> None:
+        started = time.monotonic()
+        try:
+            values = _asked(self.loop, read_state(self.pool), READING_SECONDS)
+        except Exception as failure:  # whatever it is, the scrape is answered
+            log.warning(
+                "metrics keep their last values", reason=f"{type(failure).__name__}: {failure}"
+            )
+            with self._counting:
+                self.errors += 1
+        else:
+            self.values, self.succeeded_at = values, time.time()
+        self.seconds = time.monotonic() - started
+
+    def _own(self) -> Values:
+        return {
+            "tollkeeper_collector_duration_seconds": {(): self.seconds},
+            "tollkeeper_collector_errors_total": {(): self.errors},
+            "tollkeeper_collector_last_success_timestamp_seconds": {(): self.succeeded_at},
+            "tollkeeper_build_info": {(product_version(),): 1},
+        }
+
+
+async def read_state(pool: Pool) -> Values:
+    """Every series of the table, zero where the database has nothing to count.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    async with transaction(pool) as connection:
+        await connection.execute(f"set local statement_timeout = {STATEMENT_MS}")
+        rows = await connection.fetch(
+            STATE, list(MINOR_DIGITS), [10.0**digits for digits in MINOR_DIGITS.values()]
+        )
+    metrics = {metric.name: metric for metric in METRICS}
+    values = {name: dict.fromkeys(metric.series(), 0.0) for name, metric in metrics.items()}
+    for row in rows:
+        name = row["metric"]
+        values[name][metrics[name].series_of(row["labels"])] += row["value"]
+    return values
+
+
+def _asked(loop: asyncio.AbstractEventLoop, question: Coroutine[Any, Any, T], seconds: float) -> T:
+    """The answer of the application's loop to another thread.
+
+    Raises:
+        Unavailable: it took longer; the question is withdrawn.
+    """
+    answer = asyncio.run_coroutine_threadsafe(question, loop)
+    try:
+        return answer.result(seconds)
+    except TimeoutError as late:
+        answer.cancel()
+        raise Unavailable(f"no answer within {seconds} s") from late
+
+
+def _family(
+    metric: Metric, values: Mapping[tuple[str, ...], float]
+) -> CounterMetricFamily | GaugeMetricFamily:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = kind(metric.name, metric.help, labels=list(metric.labels))
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _application(pool: Pool, status: Status, loop: asyncio.AbstractEventLoop) -> WSGIApplication:
+    registry = CollectorRegistry()
+    registry.register(DatabaseCollector(pool, loop))
+    metrics: WSGIApplication = make_wsgi_app(registry)
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        match environ["REQUEST_METHOD"], environ["PATH_INFO"]:
+            case "GET", "/metrics":
+                return metrics(environ, start_response)
+            case "GET", "/healthz":
+                code, body = _told(loop, _healthy(), READING_SECONDS)
+            case "GET", "/status":
+                code, body = _told(loop, status(), STATUS_SECONDS)
+            case method, path:
+                expected = "GET of /metrics, /healthz or /status"
+                code, body = "404 Not Found", {"found": f"{method} {path}", "expected": expected}
+        start_response(code, [("Content-Type", "application/json; charset=utf-8")])
+        return [json.dumps(body, ensure_ascii=False).encode()]
+
+    return application
+
+
+def _told(
+    loop: asyncio.AbstractEventLoop, question: Coroutine[Any, Any, object], seconds: float
+) -> tuple[str, object]:
+    try:
+        return "200 OK", _asked(loop, question, seconds)
+    except Exception as failure:  # whatever it is, it is the answer
+        return "503 Service Unavailable", {"error": f"{type(failure).__name__}: {failure}"}
+
+
+async def _healthy() -> object:
+    """The loop goes round; a database that is away is no reason to restart this process."""
+    return {"healthy": True}
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = IDLE_SECONDS
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Scrapes come every few seconds; they are counted, not logged."""
+
+
+def _listening(host: str, port: int) -> _Server:
+    try:
+        return _Server((host, port), _Handler)
+    except OSError as refused:
+        raise Unavailable(
+            f"metrics: found {host}:{port} taken or not ours ({refused.strerror}), "
+            "expected a free port; 0 picks one"
+        ) from refused
