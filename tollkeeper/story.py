@@ -38,6 +38,9 @@ CLIENT_DAYS = 2
 REACHED = {"met": Decimal("1.25"), "missed": Decimal("-0.1"), "partly": Decimal("0.625")}
 """How far an indicator comes from its baseline to its target, in the end."""
 
+ENOUGH = 10_000
+"""Items that each reading is measured over, above every minimum sample of the catalogue."""
+
 SHELVED_FOR = Period(months=7)
 """Longer than the client's material stays valid."""
 
@@ -74,7 +77,7 @@ class Story:
         await self.opened_twice()
         await self.positions_agree()
         await self.steps_done(self.contract.micro_consulting.plan.steps)
-        await self.decided(Outcome.SHELVE)
+        await self.shelved()
         await self.resumed()
         await self.positions_agree()
         await self.decided(Outcome.PROCEED)
@@ -126,6 +129,9 @@ class Story:
                 **self._by(self._who(role)), role=role, outcome=outcome, reason=reason
             )
             await self._micro("decide", signature)
+
+    async def shelved(self) -> None:
+        await self.decided(Outcome.SHELVE)
 
     async def reworked(self) -> None:
         """The free rework takes three quarters of its agreed effort."""
@@ -223,7 +229,7 @@ class Story:
                 indicator=name,
                 measured_on=read_on,
                 value=_on_the_way(bet, bet.indicator(name), started_on, read_on),
-                sample=60,
+                sample=ENOUGH,
                 source="ERP extract, signed",
                 evidence=f"{name}-{read_on.isoformat()}.csv",
             )

@@ -311,7 +311,7 @@ def _numbers_without_gap(row: Row) -> Iterator[str]:
         if sequence == before:
             yield f"found {number(sequence)} twice, expected it once"
         if sequence > before + 1:
-            yield f"found a gap from {number(before + 1)} to {number(sequence - 1)}, expected none"
+            yield f"found none from {number(before + 1)} to {number(sequence - 1)}, expected no gap"
         before = sequence
     yield from _differs("the last number", number(before), number(row["last"]))
 
@@ -427,13 +427,16 @@ def _holds_in_ledger(row: Row) -> Iterator[str]:
     "BET-02",
     "What left a hold has a decision on record, of the amount that the verdict gives",
     """
-    select key as name, h.currency, m.movement, m.amount_minor as moved_minor,
-           d.decision, d.amount_minor as decided_minor, v.result
-    from (select * from hold_movement where movement <> 'placed') m
-    full join decision_record d using (key)
-    left join hold h on h.hold_id = coalesce(m.hold_id, d.hold_id)
-    left join verdict v on v.key = regexp_replace(key, ':(release|forfeit)$', ':verdict')
-    order by key
+    select left_hold.key as name, left_hold.*, h.currency, v.result
+    from (
+        select key, hold_id, m.movement, m.amount_minor as moved_minor,
+               d.decision, d.amount_minor as decided_minor
+        from (select * from hold_movement where movement <> 'placed') m
+        full join decision_record d using (key, hold_id)
+    ) left_hold
+    join hold h using (hold_id)
+    left join verdict v on v.key = regexp_replace(left_hold.key, ':(release|forfeit)$', ':verdict')
+    order by left_hold.key
     """,
 )
 def _decisions_on_record(row: Row) -> Iterator[str]:

@@ -64,7 +64,7 @@ O = TypeVar("O", bound=Order[Any])
 class Databases:
     """Copies of a migrated database, each with a pool, dropped when done with."""
 
-    def __init__(self, dsn: str, admin: asyncpg.Connection[asyncpg.Record]) -> None:
+    def __init__(self, dsn: str, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
         self.dsn = dsn
         self.admin = admin
         self.numbers = count(1)
@@ -78,7 +78,7 @@ class Databases:
             yield pool
         finally:
             await pool.close()
-            await self.admin.execute(f"drop database {name}")
+            await self.admin.execute(f"drop database {name} with (force)")
 
 
 class Story:
@@ -186,7 +186,8 @@ class Story:
         return await self.released(window), await self.forfeited(window)
 
     async def closed(self, *, shelved: bool = False) -> Closed:
-        order = self.order(CloseAccount, "close", "2026-02-02", shelved=shelved)
+        note = "shelved for good" if shelved else "the cycle is reviewed"
+        order = self.order(CloseAccount, "close", "2026-02-02", shelved=shelved, note=note)
         return await self.engagements.close_account(order)
 
     async def played(self) -> Closed:
@@ -199,7 +200,7 @@ class Story:
 
     # How its orders look.
 
-    def order(self, kind: type[O], what: str, day: str, *path: str, **fields: Any) -> O:
+    def order(self, kind: type[O], what: str, day: str, /, *path: str, **fields: Any) -> O:
         process = ".".join(("eng", self.id, *path))
         return kind(
             key=f"{process}:{what}",
