@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from activities.postgres import Connection
 from contracts.contract import Contract
@@ -25,7 +26,7 @@ class Agreement:
 
     def local_date(self, instant: datetime) -> date:
         """The date in the contract's time zone, on which a document is dated."""
-        return self.contract.working_calendar().local_date(instant)
+        return instant.astimezone(ZoneInfo(self.contract.timezone)).date()
 
 
 async def agreement(connection: Connection, engagement_id: str) -> Agreement:

@@ -116,9 +116,10 @@ async def _write_verdict(
     await connection.execute(
         """
         insert into verdict
-            (key, engagement_id, bet, window_id, kind, started_on, last_reading, result, occurred_at)
+            (key, engagement_id, bet, window_id, kind, started_on, last_reading, result,
+             occurred_at)
         values ($1, $2, $3, $4, $5, $6,
-            (select coalesce(max(id), 0) from reading where engagement_id = $2), $7, $8)
+                (select coalesce(max(id), 0) from reading where engagement_id = $2), $7, $8)
         """,
         order.key,
         order.engagement_id,

@@ -67,7 +67,7 @@ class Story:
         await self.refused_before_proceed()
         await self.decided(Outcome.REWORK_ONCE)
         await self.reworked()
-        await self.decided(Outcome.PROCEED)
+        await self.proceeded()
         await self.milestones_delivered()
         await self.value_measured()
         await self.closed()
@@ -80,7 +80,7 @@ class Story:
         await self.shelved()
         await self.resumed()
         await self.positions_agree()
-        await self.decided(Outcome.PROCEED)
+        await self.proceeded()
 
     # Their parts.
 
@@ -130,6 +130,9 @@ class Story:
             )
             await self._micro("decide", signature)
 
+    async def proceeded(self) -> None:
+        await self.decided(Outcome.PROCEED)
+
     async def shelved(self) -> None:
         await self.decided(Outcome.SHELVE)
 
@@ -176,12 +179,12 @@ class Story:
             for window in bet.windows:
                 ends_on = add_period(started_on, window.after)
                 if isinstance(window, SettlementWindow):
-                    await self._measure(bet, window.settles, started_on, ends_on)
+                    await self.measured(bet, window.settles, started_on, ends_on)
                 else:
                     for month in range(1, window.after.months + 1):
                         read_on = add_period(started_on, Period(months=month))
                         everything = [terms.indicator for terms in bet.indicators]
-                        await self._measure(bet, everything, started_on, read_on)
+                        await self.measured(bet, everything, started_on, read_on)
         await self._working_days(1)
 
     async def closed(self) -> None:
@@ -193,7 +196,7 @@ class Story:
 
     async def resumed(self) -> None:
         """Without a fresh look at the material it is refused, since that is out of date."""
-        await self._until(self._nine_o_clock(add_period(self._today(), SHELVED_FOR)))
+        await self._until(self._nine_o_clock(add_period(self.today(), SHELVED_FOR)))
         for confirmed in (False, True):
             by = self._by(self._who(Role.BUSINESS_LEAD))
             try:
@@ -219,10 +222,10 @@ class Story:
         submission = SubmitEvidence(**self._by(self._who(Role.DELIVERY_LEAD)), evidence=evidence)
         await self._ask("submit", submission, "milestone", milestone.id)
 
-    async def _measure(
+    async def measured(
         self, bet: Bet, indicators: Sequence[str], started_on: date, read_on: date
     ) -> None:
-        await self._until(self._at(read_on, 17))
+        await self._until(max(self._at(read_on, 17), self.moment))
         for name in indicators:
             reading = AddReading(
                 **self._by(self._who(Role.IT_LEAD)),
@@ -258,7 +261,7 @@ class Story:
         await self.desk.advance(self.id, moment)
         self.moment = moment
 
-    def _today(self) -> date:
+    def today(self) -> date:
         return self.calendar.local_date(self.moment)
 
     def _nine_o_clock(self, day: date) -> datetime:

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 from contracts.calendar import add_period
 from contracts.commands import AnswerPosition, CloseEngagement, Opened, OpenWish, Outcome, Receipt, Resume
@@ -27,7 +26,7 @@ from lifecycle.process import (
 from lifecycle.value_position import ValuePosition
 from workflows.micro_consulting import MicroConsultingWorkflow
 from workflows.milestone import MilestoneWorkflow
-from workflows.process import Process
+from workflows.process import Process, Refused
 from workflows.value_bet import ValueBetWorkflow
 
 
@@ -40,7 +39,7 @@ class EngagementWorkflow(Process[EngagementState]):
     @workflow.init
     def __init__(self, state: EngagementState) -> None:
         super().__init__(state)
-        self.refusal: BaseException | None = None
+        self.refusal: Refused | None = None
 
     @workflow.run
     async def run(self, state: EngagementState) -> None:
@@ -185,9 +184,9 @@ class EngagementWorkflow(Process[EngagementState]):
         )
         try:
             await self.carry_out(order)
-        except ActivityError as failure:
+        except Refused as failure:
             # An engagement that was never opened ends, and its id is free again.
-            self.refusal = failure.cause or failure
+            self.refusal = failure
             await workflow.wait_condition(workflow.all_handlers_finished)
             raise
         self.s.opened = True

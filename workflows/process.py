@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, FailureError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from contracts.calendar import BusinessCalendar
 from contracts.commands import Command, Receipt, SetCalendar, Settled, Tick
@@ -23,6 +23,9 @@ from lifecycle.process import ProcessState, Report
 S = TypeVar("S", bound=ProcessState)
 C = TypeVar("C", bound=Command)
 W = TypeVar("W")
+
+Refused = ApplicationError
+"""What a refused order raises: a local activity's failure comes as it was raised, unwrapped."""
 
 PARK = timedelta(days=90)
 """A live process without a deadline looks around this often."""
@@ -167,7 +170,8 @@ class Process(Generic[S]):
             await self.write(wait)
             if ready():
                 return True
-            if self._reached(wait.due_at):
+            if wait.due_at is not None and self._reached(wait.due_at):
+                self.hear(wait.due_at)
                 return False
             await self._renew_if_wanted()
             await self._rest(ready, wait)
@@ -259,8 +263,8 @@ class Process(Generic[S]):
         while True:
             try:
                 return await self.carry_out(order)
-            except ActivityError as failure:
-                why = f"{order.key} was refused: {failure.cause}"
+            except Refused as failure:
+                why = f"{order.key} was refused: {failure}"
                 if isinstance(order, Record):
                     raise RuntimeError(why) from failure
                 await self._nudged(order, why)
@@ -276,7 +280,7 @@ class Process(Generic[S]):
         await self.wait_for(lambda: self.nudges > nudges, wait)
 
     async def carry_out(self, order: Order[A]) -> A:
-        """Run the order's activity; an outage is waited out, a refusal raises `ActivityError`."""
+        """Run the order's activity; an outage is waited out, a refusal raises `Refused`."""
         answer: A = await workflow.execute_local_activity(
             order.activity(), order, result_type=order.answer(), summary=order.key, **DATABASE
         )

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date, datetime
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +59,7 @@ MEASURED = {
 }
 """Above target; a third of the way; a third of the way. The amounts are awkward on purpose."""
 
-O = TypeVar("O", bound=Order[Any])
+AnOrder = TypeVar("AnOrder", bound=Order[Any])
 
 
 class Databases:
@@ -157,7 +158,7 @@ class Story:
             at=_at(day),
             indicator=indicator,
             measured_on=date.fromisoformat(day),
-            value=value,
+            value=Decimal(value),
             sample=sample,
             source="CRM",
             evidence=f"sha256:{indicator}",
@@ -200,7 +201,9 @@ class Story:
 
     # How its orders look.
 
-    def order(self, kind: type[O], what: str, day: str, /, *path: str, **fields: Any) -> O:
+    def order(
+        self, kind: type[AnOrder], what: str, day: str, /, *path: str, **fields: Any
+    ) -> AnOrder:
         process = ".".join(("eng", self.id, *path))
         return kind(
             key=f"{process}:{what}",
@@ -211,11 +214,11 @@ class Story:
             **fields,
         )
 
-    def bet_order(self, kind: type[O], what: str, day: str, **fields: Any) -> O:
+    def bet_order(self, kind: type[AnOrder], what: str, day: str, **fields: Any) -> AnOrder:
         (bet,) = self.contract.bets
         return self.order(kind, what, day, "bet", bet.id, bet=bet.id, **fields)
 
-    def window_order(self, kind: type[O], window: str, what: str) -> O:
+    def window_order(self, kind: type[AnOrder], window: str, what: str) -> AnOrder:
         fields: dict[str, Any] = {"window": window}
         if "started_on" in kind.model_fields:
             fields["started_on"] = LIVE_ON

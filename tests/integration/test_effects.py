@@ -9,9 +9,8 @@ import httpx
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities import billing
 from activities.export import Export
-from activities.postgres import transaction
+from activities.ledger import post
 from contracts.errors import (
     KeyReused,
     LossBoundExceeded,
@@ -135,7 +134,6 @@ async def test_forty_invoices_at_once_are_numbered_without_a_gap_though_some_fai
     for one in many:
         await one.opened()
     failing = {one.micro_fee().key for one in many[::4]}
-    post = billing.post
 
     async def fails_once(connection, order, terms, group):
         if group.code == "E02" and order.key in failing:
@@ -143,7 +141,7 @@ async def test_forty_invoices_at_once_are_numbered_without_a_gap_though_some_fai
             raise ConnectionResetError("cut off after the number was taken")
         await post(connection, order, terms, group)
 
-    monkeypatch.setattr(billing, "post", fails_once)
+    monkeypatch.setattr("activities.billing.post", fails_once)
 
     async def insisting(one):
         try:
@@ -250,18 +248,20 @@ async def test_the_database_refuses_a_group_that_does_not_balance(story, pool):
     """c.5-1"""
     await story().opened()
     with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="does not balance"):
-        async with transaction(pool) as connection:
-            group = await connection.fetchval(
-                """
+        await pool.execute(
+            """
+            with booked as (
                 insert into journal_group
                     (key, effect_key, code, engagement_id, book, occurred_at, effective_on, digest)
-                values ('k', 'eng.E1:open', 'E01', 'E1', 'sandbox', now(), now(), '') returning id
-                """
+                values ('k', 'eng.E1:open', 'E01', 'E1', 'sandbox', now(), now(), '')
+                returning id
             )
-            await connection.executemany(
-                "insert into posting values ($1, $2, $3, $4, $5, 'CNY', 'micro')",
-                [(group, 1, "1200", "D", 100), (group, 2, "4000", "C", 99)],
-            )
+            insert into posting
+            select id, line, account, side, minor, 'CNY', 'micro'
+            from booked, (values (1, '1200', 'D', 100), (2, '4000', 'C', 99))
+                as lines (line, account, side, minor)
+            """
+        )
 
 
 async def test_the_database_refuses_to_decide_more_than_was_placed(story, pool):
@@ -292,9 +292,9 @@ async def test_an_effect_without_its_key_is_refused(story, pool):
 
 # Amounts. 540,000.00 is held: 216,000.00 on the win rate, 108,000.00 on days sales outstanding and
 # 216,000.00 on the average output. VAT is 6 %.
-#   W6   win rate 0.29, target 0.28: reached                 released 216,000.00
-#        days (91.25 - 87.917) / 10 = 0.3333                 released  35,996.40  forfeited  72,003.60
-#   W12  output 266,675 / 800,000                            released  72,002.25  forfeited 143,997.75
+#   W6   win rate 0.29, target 0.28: reached      released 216,000.00
+#        days (91.25 - 87.917) / 10 = 0.3333      released  35,996.40  forfeited  72,003.60
+#   W12  output 266,675 / 800,000                 released  72,002.25  forfeited 143,997.75
 
 
 async def test_a_stake_not_invoiced_is_invoiced_as_far_as_it_is_won(story, pool):

@@ -1,0 +1,120 @@
+"""What the processes answer to people: once each, in order, and only from those who may."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from contracts.commands import AnswerPosition, CompleteStep, Stance, SubmitEvidence
+from contracts.contract import Role
+from contracts.errors import KeyReused, NotAuthorised, NotFound, TransitionError
+from contracts.setting import ClockKind
+from tests.workflow.conftest import example
+from tollkeeper.desk import Desk
+from tollkeeper.queries import timeline
+from tollkeeper.story import Story
+
+NINE = datetime(2024, 9, 2, 1, tzinfo=UTC)
+
+
+def answer(
+    command_id: str = "a1", by: str = "li.wei", stance: Stance = Stance.PROFIT_CENTRE
+) -> AnswerPosition:
+    return AnswerPosition(
+        command_id=command_id,
+        by=by,
+        at=NINE,
+        role=Role.UNIT_HEAD,
+        stance=stance,
+        assessed_by="contribution margin",
+    )
+
+
+async def opened(desk: Desk, engagement_id: str) -> None:
+    await desk.open(engagement_id, example("key-account"), ClockKind.TEST, NINE, "sun.hao")
+
+
+async def test_opening_twice_finds_the_same_engagement(desk: Desk, engagement_id: str) -> None:
+    contract = example("key-account")
+    first = await desk.open(engagement_id, contract, ClockKind.TEST, NINE, "sun.hao")
+    later = NINE + timedelta(days=1)
+    assert await desk.open(engagement_id, contract, ClockKind.TEST, later, "chen.yu") == first
+
+
+async def test_an_id_in_use_is_not_opened_under_another_contract(
+    desk: Desk, engagement_id: str
+) -> None:
+    await opened(desk, engagement_id)
+    with pytest.raises(KeyReused, match="KA-2024-017@v1"):
+        await desk.open(engagement_id, example("after-sales"), ClockKind.TEST, NINE, "sun.hao")
+
+
+async def test_a_contract_version_stands_for_one_text(desk: Desk, engagement_id: str) -> None:
+    await opened(desk, engagement_id)
+    changed = example("key-account")
+    changed = changed.model_copy(update={"signed_on": changed.signed_on - timedelta(days=1)})
+    other = f"{engagement_id}-other"
+    with pytest.raises(KeyReused, match="registered with another text"):
+        await desk.open(other, changed, ClockKind.TEST, NINE, "sun.hao")
+    # The id that was refused is free for the right document.
+    await opened(desk, other)
+
+
+async def test_a_command_asked_twice_is_done_once(desk: Desk, engagement_id: str) -> None:
+    await opened(desk, engagement_id)
+    first = await desk.ask("answer_position", answer(), engagement_id)
+    assert await desk.ask("answer_position", answer(), engagement_id) == first
+    events = [e for e in await timeline(desk.pool, engagement_id) if "position" in e.type.value]
+    assert len(events) == 1
+
+
+async def test_a_command_id_with_other_content_is_refused(desk: Desk, engagement_id: str) -> None:
+    await opened(desk, engagement_id)
+    await desk.ask("answer_position", answer(), engagement_id)
+    with pytest.raises(KeyReused, match="a1"):
+        await desk.ask("answer_position", answer(stance=Stance.OTHER), engagement_id)
+
+
+async def test_only_the_person_the_contract_names_may_sign(desk: Desk, engagement_id: str) -> None:
+    await opened(desk, engagement_id)
+    with pytest.raises(NotAuthorised, match=r"found 'chen\.yu', expected the contract's unit head"):
+        await desk.ask("answer_position", answer(by="chen.yu"), engagement_id)
+
+
+async def test_a_command_from_the_future_of_a_test_clock_is_refused(
+    desk: Desk, engagement_id: str
+) -> None:
+    await opened(desk, engagement_id)
+    early = answer().model_copy(update={"at": NINE + timedelta(hours=1)})
+    with pytest.raises(TransitionError, match="stands at 2024-09-02T01:00:00"):
+        await desk.ask("answer_position", early, engagement_id)
+
+
+async def test_steps_are_done_in_their_order(desk: Desk, engagement_id: str) -> None:
+    story = Story(desk, engagement_id, example("key-account"))
+    await story.opened_twice()
+    await story.positions_agree()
+    second = CompleteStep(command_id="s", by="chen.yu", at=story.moment, step="S02", minutes=60)
+    with pytest.raises(TransitionError, match=r"expected S01 \(Training\)"):
+        await desk.ask(
+            "complete_step", second, engagement_id, *await desk.micro_consulting(engagement_id)
+        )
+
+
+async def test_a_milestone_that_does_not_run_is_not_found(desk: Desk, engagement_id: str) -> None:
+    await opened(desk, engagement_id)
+    submission = SubmitEvidence(
+        command_id="m", by="sun.hao", at=NINE, evidence={"process-set": "p.pdf"}
+    )
+    with pytest.raises(NotFound, match="does not run now"):
+        await desk.ask("submit", submission, engagement_id, "milestone", "M1")
+
+
+async def test_an_unknown_engagement_is_not_found(desk: Desk) -> None:
+    with pytest.raises(NotFound, match="'nobody'"):
+        await desk.ask("answer_position", answer(), "nobody")
+
+
+async def test_a_test_clock_never_runs_backwards(desk: Desk, engagement_id: str) -> None:
+    await opened(desk, engagement_id)
+    with pytest.raises(TransitionError, match="expected a later time"):
+        await desk.advance(engagement_id, NINE - timedelta(seconds=1))
