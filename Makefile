@@ -4,7 +4,7 @@
 PY = .venv/bin/python
 UV = uv
 
-.PHONY: help demo test check lint types imports format lock bench wheel-smoke histories clean
+.PHONY: help demo test ops check lint types imports format lock bench wheel-smoke histories clean
 .NOTPARALLEL:
 
 help: ## list the tasks
@@ -16,7 +16,10 @@ demo: .venv/run.stamp ## carry an example engagement from signature to settlemen
 test: .venv/dev.stamp ## run the tests
 	@.venv/bin/pytest
 
-check: lint types imports test wheel-smoke ## everything CI checks
+ops: .venv/dev.stamp ## check the alert rules and a scrape with a real Prometheus (Debian's prometheus)
+	@.venv/bin/pytest tests/ops
+
+check: lint types imports ops wheel-smoke test ## everything CI checks
 
 lint: .venv/dev.stamp ## look for mistakes and unformatted code
 	.venv/bin/ruff check

@@ -160,9 +160,7 @@ async def _close(connection: Connection, order: CloseAccount) -> Closed:
     facts = {
         name: str(getattr(account, name)) for name in ("fee", "fixed", "released", "forfeited")
     }
-    await happened(
-        connection, order, terms, EventType.ENGAGEMENT_CLOSED, **facts, note=order.note
-    )
+    await happened(connection, order, terms, EventType.ENGAGEMENT_CLOSED, **facts, note=order.note)
     return account
 
 

@@ -55,10 +55,7 @@ class Export:
         if answer.status_code >= 500 or answer.status_code in PASSING:
             raise Unavailable(f"{name}: answered {answer.status_code}")
         if not answer.is_success:
-            raise TermsError(
-                f"{name} was refused with {answer.status_code}: "
-                f"{answer.text[:200]}"
-            )
+            raise TermsError(f"{name} was refused with {answer.status_code}: {answer.text[:200]}")
         await self._keep(key, url, answer)
         return Delivered(key=key, status=answer.status_code)
 

@@ -26,7 +26,8 @@ from tollkeeper.settings import Settings
 from tollkeeper.story import Story
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "key-account.yaml"
-ON_RECORD_SECONDS = 0.02
+POLL_SECONDS = 0.02
+PATIENCE_SECONDS = 30.0
 
 
 def example() -> Contract:
@@ -65,11 +66,12 @@ class AtOnce(Story):
             self.moment = datetime.now(UTC)
 
     async def _micro(self, update: str, command: CompleteStep | Decide) -> None:
-        """On a live clock nobody waits for what a command causes; here the next one does."""
-        while True:
-            with suppress(NotFound):
-                return await super()._micro(update, command)
-            await asyncio.sleep(ON_RECORD_SECONDS)
+        """A live clock does not wait until what a command causes is on record; the next one does."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                with suppress(NotFound):
+                    return await super()._micro(update, command)
+                await asyncio.sleep(POLL_SECONDS)
 
 
 def compare(

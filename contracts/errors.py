@@ -1,15 +1,15 @@
 """The error tree: the class name is the code in every interface. Pure.
 
-    EngagementError
-    ├─ TermsError            the agreement, or a value in a command, is not well-formed   422
-    │  ├─ CalendarNotCovered   the calendar does not know that year's working days
-    │  └─ DocumentRefused      the document is no contract; it holds every fault
-    ├─ NotAuthorised         the contract does not give this person that right            403
-    ├─ NotFound              no such engagement, milestone, hold or invoice               404
-    ├─ TransitionError       well-formed, not possible in this state                      409
-    │  └─ LossBoundExceeded    more than the loss bound before PROCEED (INV-05)
-    ├─ KeyReused             same idempotency key, different content                      409
-    └─ Unavailable           a system we depend on did not answer                         503, retried
+EngagementError
+├─ TermsError            the agreement, or a value in a command, is not well-formed   422
+│  ├─ CalendarNotCovered   the calendar does not know that year's working days
+│  └─ DocumentRefused      the document is no contract; it holds every fault
+├─ NotAuthorised         the contract does not give this person that right            403
+├─ NotFound              no such engagement, milestone, hold or invoice               404
+├─ TransitionError       well-formed, not possible in this state                      409
+│  └─ LossBoundExceeded    more than the loss bound before PROCEED (INV-05)
+├─ KeyReused             same idempotency key, different content                      409
+└─ Unavailable           a system we depend on did not answer                         503, retried
 """
 
 from typing import ClassVar

@@ -70,7 +70,10 @@ def catalogue() -> Catalogue:
 
 def _indicator(entry: dict[str, Any]) -> Indicator:
     return Indicator(
-        **{key: entry[key] for key in ("id", "name", "unit", "direction", "readable_at_months", "bet_role")},
+        **{
+            key: entry[key]
+            for key in ("id", "name", "unit", "direction", "readable_at_months", "bet_role")
+        },
         min_sample=entry["min_sample"]["count"],
         value_type=entry["monetisation"]["value_type"],
         overlap_group=entry["monetisation"]["overlap_group"],

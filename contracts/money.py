@@ -88,7 +88,9 @@ class Money:
         )
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, _: CoreSchema, __: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        cls, _: CoreSchema, __: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         pattern = r"^(0|[1-9][0-9]*)(\.[0-9]+)?( [A-Z]{3})?$"
         return {"type": ["string", "number"], "pattern": pattern, "examples": ["1800000.00"]}
 
@@ -126,7 +128,9 @@ def _read_money(value: object) -> Money:
     if not blank:
         currency = _document_currency.get() or ""
     if currency not in MINOR_DIGITS:
-        raise ValueError(f"found {value!r}, expected an amount with its currency, such as 12.50 CNY")
+        raise ValueError(
+            f"found {value!r}, expected an amount with its currency, such as 12.50 CNY"
+        )
     try:
         return parse_amount(amount, currency)
     except TermsError as refused:
@@ -144,13 +148,13 @@ def allocate(total: Money, weights: Sequence[Fraction]) -> list[Money]:
     """
     whole = sum(weights, Fraction(0))
     if whole <= 0 or any(weight < 0 for weight in weights):
-        raise TermsError("an amount can only be split over weights that are not negative, one positive")
+        raise TermsError(
+            "an amount can only be split over weights that are not negative, one positive"
+        )
     sign = -1 if total.minor < 0 else 1
     exact = [abs(total.minor) * weight / whole for weight in weights]
     parts = [share.numerator // share.denominator for share in exact]
-    by_remainder = sorted(
-        range(len(parts)), key=lambda i: (parts[i] - exact[i], -weights[i], i)
-    )
+    by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], -weights[i], i))
     for i in by_remainder[: abs(total.minor) - sum(parts)]:
         parts[i] += 1
     return [Money(sign * part, total.currency) for part in parts]

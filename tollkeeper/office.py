@@ -1,7 +1,7 @@
 """The pieces put together: an office that runs everything, and a visit to one that runs."""
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -54,7 +54,8 @@ async def whole_office(settings: Settings, told: Told) -> AsyncIterator[Office]:
         addresses = await stack.enter_async_context(own)
         dsn = settings.dsn or addresses.dsn
         temporal = settings.temporal or addresses.temporal
-        assert dsn and temporal
+        assert dsn
+        assert temporal
         told("bringing the database up to date")
         await migrate(dsn)
         sdk_metrics = f"127.0.0.1:{settings.sdk_metrics_port or _free_port()}"

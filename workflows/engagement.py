@@ -7,7 +7,15 @@ from typing import Any
 from temporalio import workflow
 
 from contracts.calendar import add_period
-from contracts.commands import AnswerPosition, CloseEngagement, Opened, OpenWish, Outcome, Receipt, Resume
+from contracts.commands import (
+    AnswerPosition,
+    CloseEngagement,
+    Opened,
+    OpenWish,
+    Outcome,
+    Receipt,
+    Resume,
+)
 from contracts.contract import Milestone, Phase, Role
 from contracts.errors import EngagementError, KeyReused, TransitionError
 from contracts.events import Event, EventType
@@ -120,7 +128,8 @@ class EngagementWorkflow(Process[EngagementState]):
     def _resume(self, command: Resume) -> Sequence[Event]:
         self.sign(command.by, Role.BUSINESS_LEAD)
         self._expect(EngagementPhase.SHELVED, "resumed")
-        assert self.s.micro and self.s.decided_at
+        assert self.s.micro
+        assert self.s.decided_at
         shelved_on = self.s.setting.calendar.local_date(self.s.decided_at)
         valid_until = add_period(shelved_on, self.s.contract.micro_consulting.material_valid)
         today = self.s.setting.calendar.local_date(command.at)
@@ -210,7 +219,8 @@ class EngagementWorkflow(Process[EngagementState]):
             await self._start_micro_consulting()
         wait = Wait(for_whom="micro-consulting", why="steps and decision gate", since=self.s.now)
         await self.wait_for(lambda: not self.s.micro_running, wait)
-        assert self.s.micro and self.s.micro.outcome
+        assert self.s.micro
+        assert self.s.micro.outcome
         return self.s.micro.outcome
 
     async def given_up(self) -> bool:

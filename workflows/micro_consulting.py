@@ -1,6 +1,6 @@
 """Micro-consulting: the steps, the fee, and the decision gate (MC-01 to MC-12)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import workflow
@@ -85,7 +85,7 @@ class MicroConsultingWorkflow(Process[MicroState]):
     async def every_step_done(self) -> None:
         """In order; a client step that takes long is reminded of, then escalated."""
         while (step := self.s.work.current()) is not None:
-            here = self.s.work.done
+            done = self._one_more_done()
             wait = Wait(
                 for_whom=step.lead.value,
                 why=f"{step.id} {step.title.en}",
@@ -93,9 +93,13 @@ class MicroConsultingWorkflow(Process[MicroState]):
             )
             if step.lead is Lead.CLIENT:
                 patience = self.s.contract.micro_consulting.waiting
-                await self.patiently(lambda: self.s.work.done != here, wait, patience)
+                await self.patiently(done, wait, patience)
             else:
-                await self.wait_for(lambda: self.s.work.done != here, wait)
+                await self.wait_for(done, wait)
+
+    def _one_more_done(self) -> Callable[[], bool]:
+        before = self.s.work.done
+        return lambda: self.s.work.done != before
 
     async def fee_billed(self) -> None:
         """The fee is due when the final version is submitted, whatever the gate decides (Q17)."""

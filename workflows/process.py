@@ -213,12 +213,15 @@ class Process(Generic[S]):
     async def working_days_after(self, start: datetime, days: int) -> datetime:
         """End of that working day; waits for the calendar where its year is not yet decreed."""
         while True:
-            calendar = self.s.setting.calendar
             try:
-                return calendar.working_days_after(start, days)
+                return self.s.setting.calendar.working_days_after(start, days)
             except CalendarNotCovered as missing:
                 wait = Wait(for_whom="calendar", why=str(missing), since=start, overdue=True)
-                await self.wait_for(lambda: self.s.setting.calendar != calendar, wait)
+                await self.wait_for(self._another_calendar(), wait)
+
+    def _another_calendar(self) -> Callable[[], bool]:
+        calendar = self.s.setting.calendar
+        return lambda: self.s.setting.calendar != calendar
 
     def _reached(self, due_at: datetime | None) -> bool:
         return due_at is not None and self.now() >= due_at

@@ -141,7 +141,7 @@ async def test_documents_come_with_what_they_claim_today(pool):
 
 
 async def test_balances_are_per_book(pool):
-    rows = {(row.book, row.account): row for row in await balances(pool)}
+    rows = {(row.book.value, row.account): row for row in await balances(pool)}
     assert rows["live", "M40"].debit == yuan("540000.00")
     assert rows["live", "M40"].balance == yuan("216000.00")
     assert rows["sandbox", "4090"].balance == yuan("216001.35")

@@ -36,11 +36,12 @@ from workflows.value_bet import ValueBetWorkflow
 CONTRACTS = {"block_invoicing": "key-account", "withhold_payment": "key-account-withheld"}
 """By effect of the hold; each worker that crashes has an engagement of either kind."""
 
+STEPS = ("place", "#2", "W6:verdict", "W6:release", "W6:forfeit", "#3")
+"""The orders of a bet to the end of its first settlement; its second record says that W6 runs."""
+
 CRASHES = [
-    Crash(step, committed, engagements=len(CONTRACTS))
-    # The third record of the bet says that its first settlement is over.
-    for step in ("place", "W6:verdict", "W6:release", "W6:forfeit", "#3")
-    for committed in (False, True)
+    Crash("place", committed=False, engagements=len(CONTRACTS)),
+    *(Crash(step, committed=True, engagements=len(CONTRACTS)) for step in STEPS),
 ]
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -74,7 +75,7 @@ MOVEMENTS = """
 """
 DOCUMENTS = """
     select document, replace(key, $1, ''), issued_on::text, net_minor, tax_minor, withheld
-    from invoice where engagement_id = $1 order by year, sequence
+    from invoice where engagement_id = $1 order by issued_on, number
 """
 DECISIONS = """
     select replace(key, $1, ''), decision, amount_minor, decided_by, decided_on::text
@@ -230,9 +231,6 @@ async def settlements(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
         await pool.close()
 
 
-def test_x(settlements):
-    from pprint import pprint
-    pprint(settlements.books[None])
 
 @pytest.mark.parametrize("effect", CONTRACTS)
 @pytest.mark.parametrize("crash", CRASHES, ids=str)

