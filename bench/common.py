@@ -3,8 +3,8 @@
 import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -65,17 +65,33 @@ class AtOnce(Story):
         if self.clock is ClockKind.LIVE:
             self.moment = datetime.now(UTC)
 
+    async def consulting(self) -> bool:
+        """Whether micro-consulting is on record as running; a live clock does not wait for that."""
+        try:
+            return bool(await self.desk.micro_consulting(self.id))
+        except NotFound:
+            return False
+
     async def _micro(self, update: str, command: CompleteStep | Decide) -> None:
-        """A live clock does not wait until what a command causes is on record; the next one does."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                with suppress(NotFound):
-                    return await super()._micro(update, command)
-                await asyncio.sleep(POLL_SECONDS)
+        await eventually(self.consulting)
+        await super()._micro(update, command)
+
+
+async def eventually(so: Callable[[], Awaitable[bool]]) -> None:
+    """Return when it is so.
+
+    Raises:
+        TimeoutError: it is not, for half a minute.
+    """
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            if await so():
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def compare(
-    title: str, per_second: str, pairs: dict[str, Sequence[tuple[float, float]]]
+    title: str, per_second: str, pairs: Mapping[str, Sequence[tuple[float, float]]]
 ) -> None:
     """Print rates against the bare ones of the same run.
 

@@ -1,8 +1,6 @@
 """Events, bytes and Temporal Actions of an engagement, and whether micro-consulting keeps its budget."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,10 +8,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHistory
 
-from bench.common import PATIENCE_SECONDS, POLL_SECONDS, AtOnce, example, machine, own_office
+from bench.common import AtOnce, eventually, example, machine, own_office
 from contracts.commands import Outcome
 from contracts.contract import Contract, WorkingDays
-from contracts.errors import NotFound
 from contracts.setting import ClockKind
 from tollkeeper.cli.screen import out, table, told
 from tollkeeper.demo import Demo
@@ -183,10 +180,11 @@ async def _consulted_live(desk: Desk, contract: Contract) -> str:
     await story.decided(Outcome.REWORK_ONCE)
     await story.reworked()
     await story.decided(Outcome.PROCEED)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        with suppress(NotFound):
-            while await desk.micro_consulting(story.id):
-                await asyncio.sleep(POLL_SECONDS)
+
+    async def decided() -> bool:
+        return not await story.consulting()
+
+    await eventually(decided)
     return story.id
 
 
@@ -197,13 +195,15 @@ async def _histories(client: Client, prefix: str) -> list[WorkflowHistory]:
 
 
 async def _deliveries(client: Client, messages: int) -> list[WorkflowHistory]:
-    """Those of all messages, when the last has ended; their receipts come a moment earlier."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            ended = [each for each in await _histories(client, "out.") if _completed(each)]
-            if len(ended) == messages:
-                return ended
-            await asyncio.sleep(POLL_SECONDS)
+    """Those of all messages, when the last has ended; its receipt comes a moment earlier."""
+    histories: list[WorkflowHistory] = []
+
+    async def ended() -> bool:
+        histories[:] = await _histories(client, "out.")
+        return len(histories) == messages and all(map(_completed, histories))
+
+    await eventually(ended)
+    return histories
 
 
 def _completed(history: WorkflowHistory) -> bool:
@@ -211,25 +211,28 @@ def _completed(history: WorkflowHistory) -> bool:
     return last == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
 
 
-def _print_story(processes: Sequence[WorkflowHistory], deliveries: Sequence[WorkflowHistory]) -> None:
+def _print_story(processes: Sequence[WorkflowHistory], sent: Sequence[WorkflowHistory]) -> None:
     rows = [
-        (
-            history.workflow_id,
-            *Cost.of(history.events).cells(),
-            f"{_input_size(history) / 1024:.1f}",
-            *_clock_cells(history.events),
-        )
-        for history in processes
+        (_name(each), *Cost.of(each.events).cells(), f"{_input_size(each) / 1024:.1f}")
+        for each in processes
     ]
-    everything = [history.events for history in processes]
-    total = ("total", *Cost.of(*everything).cells(), "", *_clock_cells(*everything))
-    sent = [history.events for history in deliveries]
-    apart = (f"apart: out.*, {len(sent)} deliveries", *Cost.of(*sent).cells(), "", "", "")
+    everything = [each.events for each in processes]
+    deliveries = [each.events for each in sent]
     table(
         "The story on a test clock, from the signed contract to the closed account",
-        ["workflow", *COLUMNS, "start KiB>", "settle events>", "settle actions>"],
-        [*rows, total, apart],
+        ["workflow", *COLUMNS, "start KiB>"],
+        [
+            *rows,
+            ("total", *Cost.of(*everything).cells()),
+            ("  of it settle", *Cost.of(*map(of_the_clock, everything)).cells()),
+            (f"apart: {len(sent)} deliveries", *Cost.of(*deliveries).cells()),
+        ],
     )
+
+
+def _name(history: WorkflowHistory) -> str:
+    """The path within the engagement."""
+    return ".".join(history.workflow_id.split(".")[2:]) or "engagement"
 
 
 def _print_micro(tested: list[Events], lived: list[Events]) -> bool:
@@ -239,9 +242,7 @@ def _print_micro(tested: list[Events], lived: list[Events]) -> bool:
         "  of it settle": Cost.of(*map(of_the_clock, tested)),
         "live clock, nobody late": Cost.of(*lived),
     }
-    kept = all(
-        cost.events < MOST_EVENTS and cost.actions < MOST_ACTIONS for cost in costs.values()
-    )
+    kept = all(cost.events < MOST_EVENTS and cost.actions < MOST_ACTIONS for cost in costs.values())
     out.print()
     table(
         "Micro-consulting with one rework: its workflow, and the engagement's until PROCEED is reported",
@@ -251,8 +252,3 @@ def _print_micro(tested: list[Events], lived: list[Events]) -> bool:
     verdict = "kept" if kept else "EXCEEDED"
     out.print(f"Budget: below {MOST_EVENTS:,} events and {MOST_ACTIONS} actions: {verdict}")
     return kept
-
-
-def _clock_cells(*histories: Events) -> tuple[str, str]:
-    events, _, actions = Cost.of(*map(of_the_clock, histories)).cells()
-    return events, actions

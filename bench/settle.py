@@ -90,7 +90,9 @@ class Settlements:
         await self._proceeded(engagement)
         for window in self.windows:
             for indicator in window.settles:
-                await self._halfway(engagement, indicator, add_period(self.started_on, window.after))
+                await self._halfway(
+                    engagement, indicator, add_period(self.started_on, window.after)
+                )
             await self.bets.assess_window(
                 AssessWindow(
                     **self._about(engagement, f"{window.id}:verdict"),
@@ -105,7 +107,7 @@ class Settlements:
         placing = PlaceHoldback(**self._about(engagement, "place"), bet=self.bet.id)
         await self.holdbacks.place_holdback(placing)
         for window in self.windows:
-            what = {"bet": self.bet.id, "window": window.id}
+            what: dict[str, Any] = {"bet": self.bet.id, "window": window.id}
             await self.holdbacks.release_holdback(
                 ReleaseHoldback(**self._about(engagement, f"{window.id}:release"), **what)
             )

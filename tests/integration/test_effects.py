@@ -221,8 +221,7 @@ async def test_a_shelved_engagement_closes_with_its_micro_consulting_fee(story, 
 
 
 @pytest.mark.parametrize("table", WRITTEN_ONCE)
-@pytest.mark.parametrize("change", ["update {0} set {1} = {1}", "delete from {0}", "truncate {0}"])
-async def test_nothing_written_once_is_changed(pool, table, change):
+async def test_nothing_written_once_is_changed(pool, table):
     column = await pool.fetchval(
         """
         select column_name from information_schema.columns
@@ -230,11 +229,13 @@ async def test_nothing_written_once_is_changed(pool, table, change):
         """,
         table,
     )
-    statement = change.format(table, column)
-    if change.startswith("truncate"):
-        statement += " cascade"
-    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="is written once"):
-        await pool.execute(statement)
+    for change in (
+        f"update {table} set {column} = {column}",
+        f"delete from {table}",
+        f"truncate {table} cascade",
+    ):
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="is written once"):
+            await pool.execute(change)
 
 
 async def test_the_list_of_tables_written_once_is_complete(pool):

@@ -153,8 +153,6 @@ create table hold_movement (               -- written once
     unique (key, movement)
 );
 create index hold_movement_by_hold on hold_movement (hold_id);
-create index hold_movement_by_hold on hold_movement (hold_id);
-
 create view hold_balance as
     select h.*, b.placed_minor, b.released_minor, b.forfeited_minor,
            b.placed_minor - b.released_minor - b.forfeited_minor as held_minor
