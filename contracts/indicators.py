@@ -1,4 +1,4 @@
-"""The indicator catalogue: what is measured, in which unit, which way is better, when it is readable. Pure."""
+"""The indicator catalogue: what is measured, in which unit, which way is better, when readable. Pure."""
 
 import json
 from collections.abc import Mapping

@@ -9,17 +9,19 @@ from pathlib import Path, PurePosixPath
 
 DISTRIBUTION = "tollkeeper"
 PACKAGES = ("contracts", "lifecycle", "activities", "workflows", "tollkeeper")
+EXAMPLES = "examples"
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def written() -> set[PurePosixPath]:
-    """Every file below the five packages of the checkout: code, SQL, templates, data."""
-    return {
+    """Every file below the five packages of the checkout, and the examples, which ship with them."""
+    files = {
         PurePosixPath(path.relative_to(CHECKOUT).as_posix())
-        for package in PACKAGES
+        for package in (*PACKAGES, EXAMPLES)
         for path in (CHECKOUT / package).rglob("*")
         if path.is_file() and path.parent.name != "__pycache__"
     }
+    return {DISTRIBUTION / file if file.parts[0] == EXAMPLES else file for file in files}
 
 
 def shipped() -> set[PurePosixPath]:

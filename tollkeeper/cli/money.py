@@ -92,10 +92,8 @@ def show(number: str, /, *, output: Output = TABLES) -> None:
         ["line", "clause", "title", "net>"],
         [(line.line, line.clause, line.title.en, line.net) for line in found.lines],
     )
-    currency = found.gross.currency
-    out.print(
-        f"net {found.net.grouped()} + {found.tax_code} {found.tax.grouped()} = {found.gross.grouped()} {currency}"
-    )
+    net, tax, gross = (part.grouped() for part in (found.net, found.tax, found.gross))
+    out.print(f"net {net} + {found.tax_code} {tax} = {gross} {found.gross.currency}")
     if found.corrects:
         out.print(f"corrects {found.corrects}")
     if found.delivery:

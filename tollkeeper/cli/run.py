@@ -10,6 +10,7 @@ from pathlib import Path
 from cyclopts import App
 from pydantic import HttpUrl
 
+import tollkeeper
 from contracts.contract import Contract
 from contracts.events import EventType
 from tollkeeper.cli.common import running
@@ -21,7 +22,12 @@ from tollkeeper.queries import Happening
 from tollkeeper.receiver import receiving
 from tollkeeper.settings import Settings
 
-EXAMPLE = Path("examples/key-account.yaml")
+
+def _example() -> Path:
+    """The example contract: in the wheel, or beside the packages in a checkout."""
+    package = Path(tollkeeper.__file__).parent
+    shipped = package / "examples" / "key-account.yaml"
+    return shipped if shipped.exists() else package.parent / "examples" / "key-account.yaml"
 
 
 def register(parent: App) -> None:
@@ -32,7 +38,7 @@ def register(parent: App) -> None:
 
 def demo(
     *,
-    contract: Path = EXAMPLE,
+    contract: Path | None = None,
     shelved: bool = False,
     stay: bool = False,
     output: Output = TABLES,
@@ -42,13 +48,13 @@ def demo(
     Parameters
     ----------
     contract
-        The contract document to play.
+        The contract document to play; the key-account example, unless said.
     shelved
         Play the other story: the client shelves the project, and resumes it.
     stay
         Leave everything up afterwards, until Ctrl-C.
     """
-    terms = load(contract)
+    terms = load(contract or _example())
     outcome = running(
         _demo(terms, shelved=shelved, stay=stay, quiet=output.json, show=_shown(output))
     )
@@ -179,7 +185,8 @@ def _account(outcome: Outcome) -> None:
     out.print()
     table(
         f"Money of {found.id}, net {currency}",
-        ["fee", "clause", "amount>", "fixed>", "held>", "released>", "forfeited>", "invoiced>", "VAT>", "credited>"],
+        ["fee", "clause", "amount>", "fixed>", "held>", "released>", "forfeited>", "invoiced>", "VAT>",
+         "credited>"],
         [
             (
                 row.fee, row.clause, row.amount, row.fixed, row.held, row.released, row.forfeited,
