@@ -6,7 +6,7 @@ from activities.agreement import Agreement, agreement
 from activities.billing import issue
 from activities.ledger import post
 from activities.postgres import Connection, Pool, once
-from activities.timeline import happened
+from activities.timeline import happened, send
 from activities.value_bets import verdict_of
 from contracts.contract import HoldEffect
 from contracts.errors import NotFound
@@ -145,12 +145,36 @@ async def _release(connection: Connection, order: ReleaseHoldback) -> Decided:
         document = invoice
         tax = await _part_of_tax(connection, hold, invoice, verdict.released)
         await post(connection, order, terms, withheld_released(verdict.released + tax, of))
+        await _tell_finance(connection, order, terms, invoice, verdict.released, tax)
     await _move(connection, order, hold.id, "released", verdict.released)
     await _decision(
         connection, order, terms, hold, "released", verdict.released, document,
         [line.explanation for line in lines],
     )  # fmt: skip
     return Decided(amount=verdict.released, document=document)
+
+
+async def _tell_finance(
+    connection: Connection,
+    order: ReleaseHoldback,
+    terms: Agreement,
+    invoice: str,
+    net: Money,
+    tax: Money,
+) -> None:
+    """No new document: a part of an invoice that was issued before has become payable."""
+    payload: dict[str, object] = {
+        "release": order.key,
+        "invoice": invoice,
+        "released_on": terms.local_date(order.at).isoformat(),
+        "sandbox": terms.book == "sandbox",
+        "engagement": order.engagement_id,
+        "currency": net.currency,
+        "net": str(net),
+        "tax": str(tax),
+        "payable": str(net + tax),
+    }
+    await send(connection, order, terms.book, "release", order.key, payload)
 
 
 async def _forfeit(connection: Connection, order: ForfeitHoldback) -> Decided:

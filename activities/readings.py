@@ -2,7 +2,7 @@
 
 from activities.agreement import agreement
 from activities.postgres import Connection, Pool, once
-from activities.timeline import happened
+from activities.timeline import write_events
 from contracts.commands import AddReading
 from contracts.errors import TermsError
 from contracts.events import EventType
@@ -59,13 +59,11 @@ async def _store(connection: Connection, order: StoreReading) -> Done:
         reading.by,
         reading.at,
     )
-    await happened(
-        connection,
-        order,
-        terms,
+    observed = reading.makes(
         EventType.READING_ADDED,
         indicator=reading.indicator,
         measured_on=reading.measured_on.isoformat(),
         value=f"{reading.value:f}",
     )
+    await write_events(connection, order, terms.book, [observed])
     return Done()

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from pydantic import HttpUrl
 
 from contracts.commands import CompleteStep, Decide
-from contracts.contract import Contract, Role
+from contracts.contract import Contract, Role, WorkingDays
 from contracts.document import read_contract
 from contracts.errors import NotFound
 from contracts.setting import ClockKind
@@ -32,6 +32,20 @@ PATIENCE_SECONDS = 30.0
 
 def example() -> Contract:
     return read_contract(EXAMPLE.read_text(encoding="utf-8"), str(EXAMPLE))
+
+
+def signed_today(contract: Contract) -> Contract:
+    """The same agreement for a live clock, with the working days of a plain week."""
+    today = datetime.now(UTC).date()
+    return contract.model_copy(
+        update={
+            "id": f"{contract.id}-today",
+            "signed_on": today,
+            "effective_on": today,
+            # Those of its country may not be decreed yet for the weeks to come.
+            "calendar": WorkingDays(country="weekdays"),
+        }
+    )
 
 
 @asynccontextmanager

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHistory
 
-from bench.common import AtOnce, eventually, example, machine, own_office
+from bench.common import AtOnce, eventually, example, machine, own_office, signed_today
 from contracts.commands import Outcome
-from contracts.contract import Contract, WorkingDays
+from contracts.contract import Contract
 from contracts.setting import ClockKind
 from tollkeeper.cli.screen import out, table, told
 from tollkeeper.demo import Demo
@@ -162,17 +161,8 @@ async def measure() -> bool:
 
 
 async def _consulted_live(desk: Desk, contract: Contract) -> str:
-    """Up to PROCEED, reworked once as in the story; the contract is signed today."""
-    today = datetime.now(UTC).date()
-    terms = contract.model_copy(
-        update={
-            "id": f"{contract.id}-live",
-            "signed_on": today,
-            "effective_on": today,
-            # Those of its country may not be decreed yet for the weeks to come.
-            "calendar": WorkingDays(country="weekdays"),
-        }
-    )
+    """Up to PROCEED, reworked once as in the story."""
+    terms = signed_today(contract)
     story = AtOnce(desk, "live-1", terms, ClockKind.LIVE)
     await story.opened()
     await story.positions_disagree_then_agree()

@@ -39,7 +39,7 @@ from tollkeeper.embedded import Embedded
 
 CONNECTIONS = (1, 8)
 RUNS, WARMING = 8, 1
-ENGAGEMENTS = 8
+ENGAGEMENTS = 16
 """In each run, as many at a time as there are connections; the effects of one come in order."""
 
 # In an order that every reference allows. The counter of the gapless numbers is not among them.
@@ -174,8 +174,8 @@ async def measure() -> bool:
             told("measuring")
             async with (
                 await connect(addresses.dsn, max(CONNECTIONS)) as pool,
-                asyncpg.create_pool(addresses.dsn) as reader,
-                asyncpg.create_pool(copy, max_size=max(CONNECTIONS)) as floor,
+                asyncpg.create_pool(addresses.dsn, min_size=1) as reader,
+                asyncpg.create_pool(copy, min_size=1, max_size=max(CONNECTIONS)) as floor,
             ):
                 for run in range(RUNS):
                     for connections in CONNECTIONS:

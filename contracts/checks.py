@@ -25,6 +25,7 @@ NEEDED = {
     Role.IT_LEAD: ("client", "MC-S12"),
     Role.ACCEPTOR: ("client", "role_missing"),
     Role.EXPERT: ("consultant", "MC-05"),
+    Role.DELIVERY_LEAD: ("consultant", "role_missing"),
 }
 """The roles that an engagement cannot do without: on which side, and by which rule."""
 
@@ -333,6 +334,18 @@ def value_is_counted_once(contract: Contract) -> Problems:
                 yield Problem(loc, found, "one indicator of that group", "INV-15")
 
 
+def live_series_stand_apart(contract: Contract) -> Problems:
+    """Document numbers begin with the entity, and those of test clocks with TEST."""
+    entity = contract.parties.consultant.entity
+    if entity.upper().split("-")[0] == "TEST":
+        yield Problem(
+            ("parties", "consultant", "entity"),
+            f"{entity!r}",
+            "a code that does not begin with TEST, which marks the documents of test clocks",
+            "entity_reserved",
+        )
+
+
 def roles_are_held(contract: Contract) -> Problems:
     """Every role that signs is held, on its own side, and no one agrees with himself."""
     people = list(_people(contract))
@@ -416,6 +429,7 @@ CHECKS = (
     ids_are_unique,
     references_exist,
     dates_are_in_order,
+    live_series_stand_apart,
     roles_are_held,
     working_days_are_known,
     amounts_are_payable,

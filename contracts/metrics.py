@@ -56,7 +56,7 @@ WAITED_FOR = (*_values(Role), *_values(Lead), "calendar", "readings", "operation
 
 BOOK = {"book": _values(Book)}
 HOLD = {"kind": ("VALUE_BET",), "effect": _values(HoldEffect)}
-MESSAGE = {"kind": ("invoice", "credit_note", "notice")}
+MESSAGE = {"kind": ("invoice", "credit_note", "release", "notice")}
 
 METRICS = (
     Metric(

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.commands import CloseEngagement, Receipt
-from contracts.contract import Bet, Contract, Phase
+from contracts.contract import Bet, Contract, MicroConsulting, Phase
 from contracts.indicators import Indicator
 from contracts.setting import Setting
 from lifecycle.micro_consulting import MicroWork
@@ -55,7 +55,7 @@ class MicroState(ProcessState):
     """Micro-consulting; `billed` once the fee is on an invoice."""
 
     work: MicroWork
-    contract: Contract
+    terms: MicroConsulting
     billed: bool = False
 
 

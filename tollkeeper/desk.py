@@ -328,7 +328,8 @@ async def _answer(call: Awaitable[T]) -> T:
         raise Unavailable("no answer yet; ask again with the same command id") from late
     except RPCError as failure:
         if failure.status is RPCStatusCode.NOT_FOUND:
-            raise NotFound(f"that process does not run now: {failure.message}") from failure
+            process = failure.message.rpartition(" ")[2]
+            raise NotFound(f"{process} does not run now") from failure
         raise Unavailable(f"Temporal does not answer: {failure.message}") from failure
 
 

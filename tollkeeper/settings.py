@@ -13,6 +13,9 @@ from contracts.setting import Book
 TASK_QUEUE = "tollkeeper-engagements"
 EXPORT_QUEUE = "tollkeeper-exports"
 
+FOR_FINANCE, NOTICE = ("invoice", "credit_note", "release"), "notice"
+"""The kinds of messages in the outbox."""
+
 
 class Settings(BaseSettings):
     """Each is set as `TOLLKEEPER_` and its name in capitals; what is not set is embedded."""
@@ -24,7 +27,7 @@ class Settings(BaseSettings):
     temporal: str | None = Field(None, description="a Temporal address to use, host:port")
     temporal_namespace: str = Field("default", description="the Temporal namespace")
     build_id: str | None = Field(None, description="the commit that runs; versions the workers")
-    finance_url: HttpUrl | None = Field(None, description="receives invoices and credit notes")
+    finance_url: HttpUrl | None = Field(None, description="receives invoices, credit notes and releases")
     notice_url: HttpUrl | None = Field(None, description="receives reminders and escalations")
     sandbox_url: HttpUrl | None = Field(None, description="receives everything of test clocks")
     metrics_port: int = Field(0, description="port of /metrics and /status; 0 picks a free one")
@@ -32,15 +35,9 @@ class Settings(BaseSettings):
 
     def receivers(self) -> Receivers:
         """Which message goes where; the sandbox never reaches finance."""
-        finance, notices, sandbox = self.finance_url, self.notice_url, self.sandbox_url
-        wanted = {
-            (Book.LIVE.value, "invoice"): finance,
-            (Book.LIVE.value, "credit_note"): finance,
-            (Book.LIVE.value, "notice"): notices,
-            (Book.SANDBOX.value, "invoice"): sandbox,
-            (Book.SANDBOX.value, "credit_note"): sandbox,
-            (Book.SANDBOX.value, "notice"): sandbox,
-        }
+        live = {kind: self.finance_url for kind in FOR_FINANCE} | {NOTICE: self.notice_url}
+        wanted = {(Book.LIVE.value, kind): url for kind, url in live.items()}
+        wanted |= {(Book.SANDBOX.value, kind): self.sandbox_url for kind in live}
         return {key: str(url) for key, url in wanted.items() if url is not None}
 
 

@@ -111,8 +111,9 @@ def _faults(rule: Invariant, row: Row) -> list[str]:
     """What is wrong with one object; what can no longer be read is wrong as well."""
     try:
         return list(rule.judge(row))
-    except (ValueError, LookupError, ArithmeticError, EngagementError) as unreadable:
-        return [f"found what cannot be read ({unreadable!r}), expected it as it was written"]
+    except (ValueError, TypeError, LookupError, ArithmeticError, EngagementError) as unreadable:
+        why = str(unreadable).partition("\n")[0]
+        return [f"found what cannot be read ({why}), expected it as it was written"]
 
 
 def _differs(what: str, found: object, expected: object) -> Iterator[str]:
@@ -446,8 +447,10 @@ def _decisions_on_record(row: Row) -> Iterator[str]:
             "expected both alike"
         )
         return
-    verdict = Assessed.model_validate(row["result"]).verdict
-    assert verdict is not None
+    verdict = Assessed.model_validate(row["result"] or {}).verdict
+    if verdict is None:
+        yield "found no verdict, expected the one that decided"
+        return
     given = verdict.released if row["decision"] == "released" else verdict.forfeited
     yield from _differs("the decision", row["decision"], row["movement"])
     yield from _differs("moved", _amount(row, "moved"), given)

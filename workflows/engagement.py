@@ -287,7 +287,7 @@ class EngagementWorkflow(Process[EngagementState]):
                 setting=self.s.setting,
                 now=self.s.now,
                 work=work,
-                contract=self.s.contract,
+                terms=terms,
                 billed=self.s.micro is not None,
             ),
             "micro",

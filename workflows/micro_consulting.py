@@ -92,7 +92,7 @@ class MicroConsultingWorkflow(Process[MicroState]):
                 since=self.s.work.step_open_since,
             )
             if step.lead is Lead.CLIENT:
-                patience = self.s.contract.micro_consulting.waiting
+                patience = self.s.terms.waiting
                 await self.patiently(done, wait, patience)
             else:
                 await self.wait_for(done, wait)
@@ -106,10 +106,9 @@ class MicroConsultingWorkflow(Process[MicroState]):
         if self.s.billed:
             return
         final = self.s.work.done[-1]
-        fee = self.s.contract.micro_consulting
         await self.book(
             BillMicroConsulting(
-                **self.about("fee", final.done_at, f"clause:{fee.clause}"),
+                **self.about("fee", final.done_at, f"clause:{self.s.terms.clause}"),
                 evidence=f"{final.step} done {final.done_at.isoformat()}",
             )
         )
@@ -126,7 +125,7 @@ class MicroConsultingWorkflow(Process[MicroState]):
         await self.patiently(
             lambda: self.s.work.outcome is not None or self.s.work.current() is not None,
             wait,
-            self.s.contract.micro_consulting.decision,
+            self.s.terms.decision,
         )
         if self.s.work.reworking and self.s.work.outcome is None:
             await self.report(self.s.work.step_open_since, phase="micro_consulting")
@@ -136,7 +135,7 @@ class MicroConsultingWorkflow(Process[MicroState]):
         await self.report(self.s.now, work=self.s.work.model_dump(mode="json"))
 
     def subject(self) -> str:
-        return self.s.contract.micro_consulting.product
+        return self.s.terms.product
 
     def state(self) -> str:
         work = self.s.work

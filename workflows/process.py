@@ -161,7 +161,7 @@ class Process(Generic[S]):
         return self.s.now if self.s.setting.clock is ClockKind.TEST else workflow.now()
 
     def hear(self, at: datetime) -> None:
-        """A test clock never runs backwards; a live one is not told the time."""
+        """Business has come to an instant, by a tick, a command or a deadline; it never goes back."""
         self.s.now = max(self.s.now, at)
 
     async def wait_for(self, ready: Callable[[], bool], wait: Wait) -> bool:

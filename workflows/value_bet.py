@@ -9,6 +9,7 @@ from temporalio import workflow
 from contracts.contract import SettlementWindow, TrendWindow, Window
 from contracts.errors import EngagementError
 from contracts.events import EventType
+from lifecycle.bet import Verdict
 from lifecycle.orders import (
     Assessed,
     AssessWindow,
@@ -43,9 +44,9 @@ class ValueBetWorkflow(Process[BetState]):
                 case TrendWindow():
                     await self.trend_read(window)
                 case SettlementWindow():
-                    settled = await self.assessed(window)
-                    await self.released(window, settled)
-                    await self.forfeited(window, settled)
+                    verdict, at = await self.assessed(window)
+                    await self.released(window, verdict, at)
+                    await self.forfeited(window, verdict, at)
             self.s.over += (window.id,)
 
         await self.report(self.s.now, bet=self.s.bet.id)
@@ -91,13 +92,14 @@ class ValueBetWorkflow(Process[BetState]):
             )
         )
 
-    async def assessed(self, window: SettlementWindow) -> Assessed:
+    async def assessed(self, window: SettlementWindow) -> tuple[Verdict, datetime]:
         """Decide on the readings; what was not measured is waited for, and is never a miss."""
         while True:
             more = self._more_readings()
             assessed = await self._assess(window)
-            if assessed.verdict is not None:
-                return assessed
+            if assessed.verdict is not None and assessed.decided_at is not None:
+                self.hear(assessed.decided_at)
+                return assessed.verdict, assessed.decided_at
             ends_at = self._end(window)
             due_at = await self.working_days_after(ends_at, window.readings_due)
             overdue = self.now() >= due_at
@@ -115,29 +117,17 @@ class ValueBetWorkflow(Process[BetState]):
         seen = self.readings
         return lambda: self.readings > seen
 
-    async def released(self, window: SettlementWindow, settled: Assessed) -> None:
+    async def released(self, window: SettlementWindow, verdict: Verdict, at: datetime) -> None:
         """What the window won leaves the hold, on an invoice or as payable."""
-        assert settled.verdict and settled.decided_at
-        if settled.verdict.released.minor:
-            await self.book(
-                ReleaseHoldback(
-                    **self._decision(window, settled, "release"),
-                    bet=self.s.bet.id,
-                    window=window.id,
-                )
-            )
+        if verdict.released.minor:
+            order = self.about(f"{window.id}:release", at, f"clause:{window.clause}")
+            await self.book(ReleaseHoldback(**order, bet=self.s.bet.id, window=window.id))
 
-    async def forfeited(self, window: SettlementWindow, settled: Assessed) -> None:
+    async def forfeited(self, window: SettlementWindow, verdict: Verdict, at: datetime) -> None:
         """What the window lost leaves the hold for good, by a recorded decision."""
-        assert settled.verdict and settled.decided_at
-        if settled.verdict.forfeited.minor:
-            await self.book(
-                ForfeitHoldback(
-                    **self._decision(window, settled, "forfeit"),
-                    bet=self.s.bet.id,
-                    window=window.id,
-                )
-            )
+        if verdict.forfeited.minor:
+            order = self.about(f"{window.id}:forfeit", at, f"clause:{window.clause}")
+            await self.book(ForfeitHoldback(**order, bet=self.s.bet.id, window=window.id))
 
     async def _assess(self, window: SettlementWindow) -> Assessed:
         return await self.book(
@@ -148,10 +138,6 @@ class ValueBetWorkflow(Process[BetState]):
                 started_on=self.s.started_on,
             )
         )
-
-    def _decision(self, window: SettlementWindow, settled: Assessed, what: str) -> dict[str, Any]:
-        assert settled.decided_at
-        return self.about(f"{window.id}:{what}", settled.decided_at, f"clause:{window.clause}")
 
     def _end(self, window: Window) -> datetime:
         return self.s.setting.calendar.period_after(self.s.started_on, window.after)

@@ -295,6 +295,11 @@ DAMAGES = [
         "eng.L1.bet.B1:W6:forfeit: found moved 72003.59, expected 72003.60",
     ),
     (
+        "decisions-on-record",
+        "delete from verdict where key = 'eng.L1.bet.B1:W6:verdict'",
+        "eng.L1.bet.B1:W6:release: found no verdict, expected the one that decided",
+    ),
+    (
         "verdicts-recompute",
         """
         update reading set value = 86.25

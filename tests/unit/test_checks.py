@@ -358,12 +358,27 @@ def test_within_an_overlap_group_one_indicator_carries_money_inv_15():
         (", business_lead", "", "client with the role business_lead [MC-S12]"),
         ("it_lead", "acceptor", "client with the role it_lead [MC-S12]"),
         ("roles: [acceptor]", "roles: [unit_head]", "client with the role acceptor [role_missing]"),
-        ("[expert]", "[delivery_lead]", "consultant with the role expert [MC-05]"),
+        (
+            "roles: [delivery_lead]",
+            "roles: [expert]",
+            "consultant with the role delivery_lead [role_missing]",
+        ),
+        (
+            "roles: [expert]",
+            "roles: [delivery_lead]",
+            "consultant with the role expert [MC-05]",
+        ),
     ],
 )
 def test_every_role_that_signs_is_held(old, new, message):
     (fault,) = refusal((old, new))
     assert fault.endswith(f"people: found nobody, expected a person of the {message}")
+
+
+@pytest.mark.parametrize("entity", ["TEST", "Test-QM"])
+def test_the_series_of_test_clocks_is_not_to_be_had(entity):
+    (fault,) = refusal(("entity: QM", f"entity: {entity}"))
+    assert fault.startswith(f"parties.consultant.entity: found '{entity}', expected a code that")
 
 
 def test_nobody_accepts_his_own_work():

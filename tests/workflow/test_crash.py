@@ -51,6 +51,8 @@ MEASURED = {"win-rate-count": "0.29", "ka-dso-days": "87.917"}
 """Above target; a third of the way."""
 
 DIES_WITHIN_SECONDS = 60
+SIZE = 40
+"""Connections: whoever advances a clock holds one until everything due has happened."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,16 @@ class Stage:
     async def settled(self, number: int, crash: Crash | None) -> dict[str, Books]:
         """Play an engagement of either kind, through the crash of its worker if there is one."""
         queue = f"{TASK_QUEUE}-{number}"
-        ids = {effect: f"{effect}-{number}" for effect in CONTRACTS}
-        playing = asyncio.gather(*[self._play(ids[effect], effect, queue) for effect in CONTRACTS])
-        if crash:
-            await self._work_until_dead(queue, crash)
-            assert not playing.done()
-        async with working(self.client, self.pool, {}, queue=queue):
-            await playing
-        return {effect: await self._books(id) for effect, id in ids.items()}
+        async with asyncio.TaskGroup() as engagements:
+            playing = {
+                effect: engagements.create_task(self._play(f"{effect}-{number}", effect, queue))
+                for effect in CONTRACTS
+            }
+            if crash:
+                await self._work_until_dead(queue, crash)
+            async with working(self.client, self.pool, {}, queue=queue):
+                await asyncio.wait(playing.values())
+        return {effect: played.result() for effect, played in playing.items()}
 
     async def _work_until_dead(self, queue: str, crash: Crash) -> None:
         worker = self.processes.Process(
@@ -122,7 +126,7 @@ class Stage:
         finally:
             worker.kill()
 
-    async def _play(self, id: str, effect: str, queue: str) -> None:
+    async def _play(self, id: str, effect: str, queue: str) -> Books:
         """Laid down up to go-live by its own activities; from there on, its value bet runs."""
         contract, desk = example(CONTRACTS[effect]), Desk(self.client, self.pool, queue)
         await self._lay_down(id, contract)
@@ -133,6 +137,7 @@ class Stage:
         for indicator, value in MEASURED.items():
             await desk.add_reading(id, _reading(indicator, value))
         await desk.advance(id, W6_ENDS)
+        return await self._books(id)
 
     async def _lay_down(self, id: str, contract: Contract) -> None:
         engagements, known = Engagements(self.pool), catalogue().indicators
@@ -222,12 +227,16 @@ async def settlements(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
         assert addresses.dsn
         assert addresses.temporal
         await migrate(addresses.dsn)
-        pool = await connect(addresses.dsn, size=2 * len(CRASHES))
+        pool = await connect(addresses.dsn, size=SIZE)
         client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
         stage = Stage(addresses, client, pool)
-        crashes = [None, *CRASHES]
-        books = await asyncio.gather(*[stage.settled(*each) for each in enumerate(crashes)])
-        yield Settlements(dict(zip(crashes, books, strict=True)), await verify(pool))
+        async with asyncio.TaskGroup() as all_at_once:
+            tasks = {
+                crash: all_at_once.create_task(stage.settled(number, crash))
+                for number, crash in enumerate([None, *CRASHES])
+            }
+        books = {crash: task.result() for crash, task in tasks.items()}
+        yield Settlements(books, await verify(pool))
         await pool.close()
 
 

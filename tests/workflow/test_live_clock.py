@@ -1,31 +1,33 @@
-"""The story on a live clock, on a server that skips time, beside the same story on a test clock."""
+"""Stories on a live clock, on a server that skips time, beside the same ones on a test clock."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.testing import TimeSkipper
 
-from contracts.commands import Opened
-from contracts.contract import Contract, WorkingDays
+from contracts.calendar import add_period
+from contracts.commands import Command, Opened, Receipt
+from contracts.contract import Contract, SettlementWindow, WorkingDays
+from contracts.errors import Unavailable
+from contracts.events import EventType
 from contracts.setting import ClockKind
 from tests.workflow.conftest import example, office
 from tollkeeper.desk import Clock, Desk
-from tollkeeper.queries import engagement, money_table
+from tollkeeper.queries import engagement, money_table, timeline
 from tollkeeper.story import Story
 from tollkeeper.verify import verify
 
-# A fast-forward of several timers takes a second each without the second one.
+# Without the second, a timer that is skipped takes a second of real time.
 SKIPPING = [
     "frontend.WorkflowTimeSkippingEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
 ]
-TEST, LIVE = "on-test-clock", "on-live-clock"
 SECONDS = 20.0
 
 RECORDS = {
@@ -64,7 +66,7 @@ RECORDS = {
         """,
     "messages": """
         select kind, payload - 'sandbox' from outbox where engagement_id = $1
-        order by kind, payload ->> 'number'
+        order by kind, payload::text
         """,
     "processes": """
         select workflow_id, kind, subject, state, detail, waiting_for, why, since, due_at, overdue,
@@ -76,7 +78,7 @@ RECORDS = {
 
 
 async def on_record(desk: Desk, engagement_id: str, record: str) -> list[str]:
-    """Rows without what tells the two engagements apart."""
+    """Rows without what tells an engagement from its twin on the other clock."""
     rows = await desk.pool.fetch(RECORDS[record], engagement_id)
     return [str(tuple(row)).replace(engagement_id, "E").replace("TEST-", "") for row in rows]
 
@@ -117,14 +119,21 @@ class SkippingDesk(Desk):
         """The skipped time, of which the clock on the wall knows nothing."""
         return replace(await super().clock(engagement_id), now=self.moment)
 
+    async def ask(self, update: str, command: Command, engagement_id: str, *path: str) -> Receipt:
+        """An engagement that ends while its last child does loses the command: it is asked again."""
+        try:
+            return await super().ask(update, command, engagement_id, *path)
+        except Unavailable:
+            return await super().ask(update, command, engagement_id, *path)
+
     async def advance(self, engagement_id: str, to: datetime | None = None) -> Clock:
         assert to
         await self._same_as_noted(engagement_id)
         # The engagement has children and is not skipped while they live; it has no deadline either.
         for process in await self._processes(engagement_id, "kind <> 'engagement'"):
             handle = self.client.get_workflow_handle(process)
-            now = await self.skipper.get_current_time(handle)
-            await self.skipper.fast_forward(handle, to - now)
+            if (now := await self.skipper.get_current_time(handle)) < to:
+                await self.skipper.fast_forward(handle, to - now)
         self.moment = to
         await self._same_as_noted(engagement_id)
         return await self.clock(engagement_id)
@@ -133,9 +142,19 @@ class SkippingDesk(Desk):
         noted = next(self.noted)
         until = asyncio.get_running_loop().time() + SECONDS
         while (found := await on_record(self, engagement_id, "processes")) != noted:
-            if asyncio.get_running_loop().time() > until:
-                assert found == noted
+            assert asyncio.get_running_loop().time() < until, (found, noted)
             await asyncio.sleep(0.02)
+
+
+async def on_both_clocks(
+    desk: Desk, name: str, contract: Contract, play: Callable[[Story], Awaitable[None]]
+) -> None:
+    """Play a story as `name-test`, then as `name-live`, to the end of what it causes."""
+    noting = NotingDesk(desk)
+    for clock, its_desk in (("test", noting), ("live", SkippingDesk(desk, noting.noted))):
+        story = Story(its_desk, f"{name}-{clock}", contract)
+        await play(story)
+        await its_desk.advance(story.id, story.moment)
 
 
 def agreed_today() -> Contract:
@@ -149,38 +168,36 @@ def agreed_today() -> Contract:
 
 
 @pytest.fixture(scope="module")
-async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    """The story is over, on both clocks."""
-    contract = agreed_today()
+async def skipping(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     async with office(tmp_path_factory.mktemp("skipping"), SKIPPING) as desk:
-        noting = NotingDesk(desk)
-        await _play(Story(noting, TEST, contract))
-        await _play(Story(SkippingDesk(desk, noting.noted), LIVE, contract))
         yield desk
 
 
-async def _play(story: Story) -> None:
-    await story.value_bet()
-    await story.desk.advance(story.id, story.moment)
+@pytest.fixture(scope="module")
+async def played(skipping: Desk) -> Desk:
+    """The main story is over, on both clocks."""
+    await on_both_clocks(skipping, "story", agreed_today(), Story.value_bet)
+    return skipping
 
 
 async def history(desk: Desk, *path: str) -> list[HistoryEvent]:
-    handle = desk.client.get_workflow_handle(".".join(("eng", LIVE, *path)))
+    """What the server knows of a process of the main story on the live clock."""
+    handle = desk.client.get_workflow_handle(".".join(("eng", "story-live", *path)))
     return list((await handle.fetch_history()).events)
 
 
-async def fired(desk: Desk, *path: str) -> list[str]:
-    """What the timers of a live process stood for that ran out, in order."""
+async def run_out(desk: Desk, *path: str) -> list[str]:
+    """What those timers of a process stood for that ran out, in order."""
     events = await history(desk, *path)
     return [
-        json.loads(events[fired.started_event_id - 1].user_metadata.summary.data)
+        json.loads(events[timer.started_event_id - 1].user_metadata.summary.data)
         for event in events
-        if (fired := event.timer_fired_event_attributes).started_event_id
+        if (timer := event.timer_fired_event_attributes).started_event_id
     ]
 
 
 async def asked(desk: Desk, *path: str) -> list[str]:
-    """The commands that a live process was given, in order."""
+    """The commands that a process was given, in order."""
     return [
         event.workflow_execution_update_accepted_event_attributes.accepted_request.input.name
         for event in await history(desk, *path)
@@ -192,33 +209,65 @@ async def asked(desk: Desk, *path: str) -> list[str]:
 async def test_a_live_clock_leaves_the_same_record_as_a_test_clock(
     played: Desk, record: str
 ) -> None:
-    live = await on_record(played, LIVE, record)
+    live = await on_record(played, "story-live", record)
     assert live
-    assert live == await on_record(played, TEST, record)
+    assert live == await on_record(played, "story-test", record)
 
 
 async def test_a_live_clock_ends_with_every_fen_accounted_for(played: Desk) -> None:
-    micro, project = await money_table(played.pool, LIVE)
+    micro, project = await money_table(played.pool, "story-live")
     assert str(micro.fixed) == "100000.00"
     assert str(project.fixed) == "1260000.00"
     assert str(project.released) == "351000.00"  # 216,000.00 + 0 + 135,000.00
     assert str(project.forfeited) == "189000.00"  # 0 + 108,000.00 + 81,000.00
     assert str(project.held) == "0.00"
-    assert (await engagement(played.pool, LIVE)).phase == "closed"
+    assert (await engagement(played.pool, "story-live")).phase == "closed"
     assert (await verify(played.pool)).ok
 
 
 async def test_silence_accepts_a_deliverable_when_its_timer_runs_out(played: Desk) -> None:
-    assert (await fired(played, "milestone", "M2"))[-1] == "accept or reject"
+    assert (await run_out(played, "milestone", "M2"))[-1] == "accept or reject"
     assert await asked(played, "milestone", "M2") == ["submit"]
 
 
 async def test_a_late_client_step_is_reminded_of_when_its_timer_runs_out(played: Desk) -> None:
-    assert await fired(played, "micro", "key-account") == ["S05 Client supplements material"]
+    assert await run_out(played, "micro", "key-account") == ["S05 Client supplements material"]
     assert set(await asked(played, "micro", "key-account")) == {"complete_step", "decide"}
 
 
 async def test_windows_are_read_and_settled_when_their_timers_run_out(played: Desk) -> None:
-    ended = [summary.split(" runs ")[0] for summary in await fired(played, "bet", "B1")]
+    ended = [summary.split(" runs ")[0] for summary in await run_out(played, "bet", "B1")]
     assert ended == ["window W3", "window W6", "window W12"]
     assert await asked(played, "bet", "B1") == []
+
+
+async def test_late_readings_are_reminded_of_and_settled_alike_on_both_clocks(
+    skipping: Desk,
+) -> None:
+    contract = agreed_today()
+    everything = contract.fee("project").amount - contract.holdback_amount()
+    go_live = contract.milestone("M4").model_copy(update={"amount": everything})
+    quick = contract.model_copy(update={"id": "KA-LATE", "milestones": (go_live,)})
+    await on_both_clocks(skipping, "late", quick, _measured_late)
+    for record in RECORDS:
+        live = await on_record(skipping, "late-live", record)
+        assert live == await on_record(skipping, "late-test", record)
+    kinds = [event.type for event in await timeline(skipping.pool, "late-live")]
+    assert kinds.count(EventType.READINGS_OVERDUE) == 2
+
+
+async def _measured_late(story: Story) -> None:
+    """The readings are of their windows, but nobody enters them before they are overdue."""
+    await story.opened_twice()
+    await story.positions_agree()
+    await story.steps_done(story.contract.micro_consulting.plan.steps)
+    await story.proceeded()
+    await story.milestones_delivered()
+    started_on = story.today()
+    (bet,) = story.contract.bets
+    for window in bet.windows:
+        if isinstance(window, SettlementWindow):
+            ends_on = add_period(started_on, window.after)
+            story.moment = story.calendar.end_of_day(ends_on + timedelta(days=30))
+            await story.measured(bet, window.settles, started_on, ends_on)
+    await story.closed()

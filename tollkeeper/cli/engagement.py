@@ -19,7 +19,7 @@ from contracts.contract import Role
 from contracts.setting import ClockKind
 from tollkeeper.cli.common import MICRO, Asked, ask, at_the_desk, in_the_records, signed
 from tollkeeper.cli.contract import load
-from tollkeeper.cli.screen import TABLES, Output, dump, out, table, when
+from tollkeeper.cli.screen import TABLES, Output, dump, lasting, out, table, when
 from tollkeeper.office import Office
 from tollkeeper.queries import EngagementDetail, Happening
 from tollkeeper.queries import engagement as find
@@ -118,7 +118,7 @@ def _show(found: EngagementDetail) -> None:
         out.print(
             f"micro-consulting: {clocks.online_minutes} min online + {clocks.offline_minutes} min "
             f"offline, {clocks.rework_minutes} min rework; client waiting "
-            f"{clocks.client_waiting}, elapsed {clocks.elapsed}"
+            f"{lasting(clocks.client_waiting)}, elapsed {lasting(clocks.elapsed)}"
         )
     table(
         "Processes",

@@ -164,7 +164,7 @@ def explain(what: str, /, *, output: Output = TABLES) -> None:
         )
     for group in found.journal:
         table(
-            f"{group.code} {group.key}",
+            f"posted {group.key}",
             ["account", "debit>", "credit>"],
             [
                 (posting.account.value, *_sides(posting.side.value, posting.amount))

@@ -15,7 +15,7 @@ from contracts.contract import Contract
 from contracts.events import EventType
 from tollkeeper.cli.common import running
 from tollkeeper.cli.contract import load
-from tollkeeper.cli.screen import TABLES, Output, dump, err, out, table, told, when
+from tollkeeper.cli.screen import TABLES, Output, dump, err, lasting, out, table, told, when
 from tollkeeper.demo import Demo, Outcome
 from tollkeeper.office import Office, whole_office, worker_alone
 from tollkeeper.queries import Happening
@@ -209,8 +209,8 @@ def _account(outcome: Outcome) -> None:
         out.print(
             f"Clocks of micro-consulting: {clocks.online_minutes} min online + "
             f"{clocks.offline_minutes} min offline = {clocks.effort_minutes} min, rework "
-            f"{clocks.rework_minutes} min; client waiting {clocks.client_waiting}; "
-            f"elapsed {clocks.elapsed}"
+            f"{clocks.rework_minutes} min; client waiting "
+            f"{lasting(clocks.client_waiting)}; elapsed {lasting(clocks.elapsed)}"
         )
     for refusal in outcome.refusals:
         out.print(f"Refused, as it should be: {refusal}", markup=False)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -19,8 +19,11 @@ from contracts.errors import EngagementError
 from contracts.explanation import Explanation
 from contracts.money import Money
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# No figure is cut short: a line wider than the screen runs over its edge.
+WIDE = 1_000
+
+out = Console(highlight=False, soft_wrap=True, width=WIDE)
+err = Console(highlight=False, soft_wrap=True, width=WIDE, stderr=True)
 
 
 @Parameter(name="*")
@@ -73,6 +76,12 @@ def _cell(value: object) -> str:
 def when(instant: datetime | None, timezone: str = "UTC") -> str:
     """An instant for people, in the contract's own time."""
     return instant.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M") if instant else ""
+
+
+def lasting(span: timedelta) -> str:
+    """A length of time for people: `15 d 8 h`."""
+    hours = span // timedelta(hours=1)
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def tree(explanation: Explanation) -> Tree:

@@ -202,7 +202,7 @@ def each_state() -> Iterator[ProcessState]:
         stance=Stance.PROFIT_CENTRE,
         assessed_by="margin per year",
     )
-    yield MicroState(**common, work=work, contract=CONTRACT, billed=True)
+    yield MicroState(**common, work=work, terms=CONTRACT.micro_consulting, billed=True)
     yield MilestoneProcessState(**common, work=accepted)
     yield BetState(
         **common,

@@ -236,7 +236,7 @@ create table verdict (                     -- written once
 create table outbox (
     id            bigint generated always as identity primary key,
     key           text not null unique,
-    kind          text not null check (kind in ('invoice', 'credit_note', 'notice')),
+    kind          text not null check (kind in ('invoice', 'credit_note', 'release', 'notice')),
     book          text not null check (book in ('live', 'sandbox')),
     engagement_id text not null references engagement,
     payload       jsonb not null,
