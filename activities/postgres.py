@@ -35,7 +35,7 @@ async def connect(dsn: str, size: int = 10) -> Pool:
     """
     with _unavailable():
         return await asyncpg.create_pool(
-            dsn, min_size=1, max_size=size, command_timeout=COMMAND_SECONDS, init=_prepare
+            dsn, min_size=0, max_size=size, command_timeout=COMMAND_SECONDS, init=_prepare
         )
 
 

@@ -17,7 +17,7 @@ def main() -> int:
     wanted = parser.parse_args().bench
     kept = running(BENCHES[wanted or "history"].measure())
     if wanted is None:
-        out.print("\nThe others, each less than a minute:")
+        out.print("\nThe others, each less than a minute on two idle cores:")
         for name in ("settle", "steps"):
             out.print(f"  python -m bench {name:8} {BENCHES[name].__doc__}", markup=False)
     return 0 if kept else 1

@@ -127,7 +127,7 @@ def compare(
         )
     unit = f"{per_second}/s>"
     table(title, ["", unit, f"bare {unit}", "ratio>", "range>", "pairs>"], rows)
-    out.print("Ratio: median over pairs that ran one after the other. Rates: medians, rough.")
+    out.print("Ratio: median over pairs, ours and then bare. The rates are medians of their own.")
     out.print(machine())
 
 
@@ -135,5 +135,5 @@ def machine() -> str:
     return (
         f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, temporalio {version('temporalio')}, "
-        f"asyncpg {version('asyncpg')}"
+        f"asyncpg {version('asyncpg')}; load {os.getloadavg()[0]:.1f}"
     )

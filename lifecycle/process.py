@@ -31,7 +31,7 @@ class EngagementPhase(StrEnum):
 
 
 class ProcessState(BaseModel):
-    """What every process knows. `now` is the latest business instant of a test clock."""
+    """What every process knows. `now` is the latest business instant it has come to."""
 
     schema_version: int = 1
     setting: Setting

@@ -1,11 +1,13 @@
 """The desk where commands are handed in: to the processes, in business time, once each."""
 
-from collections.abc import AsyncIterator, Awaitable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from pydantic import BaseModel
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -41,6 +43,12 @@ from workflows.engagement import EngagementWorkflow
 T = TypeVar("T")
 
 ANSWER = timedelta(seconds=60)
+PASSING = {
+    RPCStatusCode.ABORTED,
+    RPCStatusCode.FAILED_PRECONDITION,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+}
+AGAIN_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -69,24 +77,27 @@ class Desk:
             KeyReused: the id, or the contract's version, stands for something else.
         """
         wish = OpenWish(contract_digest=contract.digest(), clock=clock)
-        start = WithStartWorkflowOperation(
-            EngagementWorkflow.run,
-            _first_state(engagement_id, contract, clock, at, by),
-            id=f"eng.{engagement_id}",
-            task_queue=self.queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-            static_summary=f"engagement under {contract.id}@v{contract.version}",
-        )
-        try:
-            opened: Opened = await _answer(
-                self.client.execute_update_with_start_workflow(
-                    EngagementWorkflow.open,
-                    wish,
-                    start_workflow_operation=start,
-                    rpc_timeout=ANSWER,
-                )
+        state = _first_state(engagement_id, contract, clock, at, by)
+
+        async def start() -> Opened:
+            operation = WithStartWorkflowOperation(
+                EngagementWorkflow.run,
+                state,
+                id=f"eng.{engagement_id}",
+                task_queue=self.queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                static_summary=f"engagement under {contract.id}@v{contract.version}",
             )
+            return await self.client.execute_update_with_start_workflow(
+                EngagementWorkflow.open,
+                wish,
+                start_workflow_operation=operation,
+                rpc_timeout=ANSWER,
+            )
+
+        try:
+            opened = await _answer(start)
         except WorkflowAlreadyStartedError:
             return await self._closed_one(engagement_id, wish)
         if clock is ClockKind.TEST:
@@ -110,11 +121,7 @@ class Desk:
                 f"of {command.at.isoformat()}, expected that time or earlier"
             )
         process = ".".join(("eng", engagement_id, *path))
-        receipt: Receipt = await _answer(
-            self.client.get_workflow_handle(process).execute_update(
-                update, command, result_type=Receipt, rpc_timeout=ANSWER
-            )
-        )
+        receipt: Receipt = await self._update(process, update, command, Receipt)
         if clock.kind is ClockKind.TEST:
             await self._settle([process], clock.now)
         return receipt
@@ -150,7 +157,7 @@ class Desk:
             engagement_id, "kind = 'value_bet' and waiting_for = 'readings'"
         )
         for bet in bets:
-            await _answer(self.client.get_workflow_handle(bet).signal("readings_arrived"))
+            await self._signal(bet, "readings_arrived")
         if clock.kind is ClockKind.TEST:
             await self._settle(bets, clock.now)
 
@@ -167,7 +174,7 @@ class Desk:
     async def nudge(self, engagement_id: str) -> None:
         """Have every process of an engagement try again what was refused."""
         for process in await self._processes(engagement_id, "true"):
-            await _answer(self.client.get_workflow_handle(process).signal("nudge"))
+            await self._signal(process, "nudge")
 
     async def clock(self, engagement_id: str) -> Clock:
         """Where the clock of an engagement stands, and what is due next.
@@ -231,15 +238,21 @@ class Desk:
     async def _settle_one(self, process: str, now: datetime) -> set[str]:
         engagement = ".".join(process.split(".")[:2])
         try:
-            settled: Settled = await _answer(
-                self.client.get_workflow_handle(process).execute_update(
-                    "settle", Tick(now=now), result_type=Settled, rpc_timeout=ANSWER
-                )
-            )
+            settled: Settled = await self._update(process, "settle", Tick(now=now), Settled)
         except NotFound:
             # It ended meanwhile; the last it did was to tell the engagement.
             return {engagement} - {process}
         return set(settled.touched)
+
+    async def _update(self, process: str, update: str, argument: BaseModel, answer: type[T]) -> T:
+        handle = self.client.get_workflow_handle(process)
+        return await _answer(
+            lambda: handle.execute_update(update, argument, result_type=answer, rpc_timeout=ANSWER)
+        )
+
+    async def _signal(self, process: str, signal: str) -> None:
+        handle = self.client.get_workflow_handle(process)
+        await _answer(lambda: handle.signal(signal))
 
     async def _set_clock(self, engagement_id: str, now: datetime) -> None:
         async with transaction(self.pool) as connection:
@@ -318,19 +331,27 @@ def _first_state(
     )
 
 
-async def _answer(call: Awaitable[T]) -> T:
-    """Await a call to Temporal; what it refuses comes back as the error it was raised as."""
-    try:
-        return await call
-    except WorkflowUpdateFailedError as failure:
-        raise _refusal(failure.cause) from failure
-    except WorkflowUpdateRPCTimeoutOrCancelledError as late:
-        raise Unavailable("no answer yet; ask again with the same command id") from late
-    except RPCError as failure:
-        if failure.status is RPCStatusCode.NOT_FOUND:
-            process = failure.message.rpartition(" ")[2]
-            raise NotFound(f"{process} does not run now") from failure
-        raise Unavailable(f"Temporal does not answer: {failure.message}") from failure
+async def _answer(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call to Temporal; what it refuses comes back as the error it was raised as.
+
+    A process that just renews itself, or whose worker is replaced, is asked again: a command is
+    done once, however often it is handed in.
+    """
+    patience = iter(AGAIN_SECONDS)
+    while True:
+        try:
+            return await call()
+        except WorkflowUpdateFailedError as failure:
+            raise _refusal(failure.cause) from failure
+        except WorkflowUpdateRPCTimeoutOrCancelledError as late:
+            raise Unavailable("no answer yet; ask again with the same command id") from late
+        except RPCError as failure:
+            if failure.status is RPCStatusCode.NOT_FOUND:
+                process = failure.message.rpartition(" ")[2]
+                raise NotFound(f"{process} does not run now") from failure
+            if failure.status not in PASSING or (pause := next(patience, None)) is None:
+                raise Unavailable(f"Temporal does not answer: {failure.message}") from failure
+            await asyncio.sleep(pause)
 
 
 def _refusal(cause: BaseException | None) -> EngagementError:

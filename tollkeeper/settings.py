@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     temporal: str | None = Field(None, description="a Temporal address to use, host:port")
     temporal_namespace: str = Field("default", description="the Temporal namespace")
     build_id: str | None = Field(None, description="the commit that runs; versions the workers")
-    finance_url: HttpUrl | None = Field(None, description="receives invoices, credit notes and releases")
+    finance_url: HttpUrl | None = Field(
+        None, description="receives invoices, credit notes and releases"
+    )
     notice_url: HttpUrl | None = Field(None, description="receives reminders and escalations")
     sandbox_url: HttpUrl | None = Field(None, description="receives everything of test clocks")
     metrics_port: int = Field(0, description="port of /metrics and /status; 0 picks a free one")

@@ -47,7 +47,7 @@ class EngagementWorkflow(Process[EngagementState]):
     @workflow.init
     def __init__(self, state: EngagementState) -> None:
         super().__init__(state)
-        self.refusal: Refused | None = None
+        self.refusal: BaseException | None = None
 
     @workflow.run
     async def run(self, state: EngagementState) -> None:
@@ -195,7 +195,7 @@ class EngagementWorkflow(Process[EngagementState]):
             await self.carry_out(order)
         except Refused as failure:
             # An engagement that was never opened ends, and its id is free again.
-            self.refusal = failure
+            self.refusal = failure.cause or failure
             await workflow.wait_condition(workflow.all_handlers_finished)
             raise
         self.s.opened = True

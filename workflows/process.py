@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from contracts.calendar import BusinessCalendar
 from contracts.commands import Command, Receipt, SetCalendar, Settled, Tick
@@ -22,10 +22,6 @@ from lifecycle.process import ProcessState, Report
 
 S = TypeVar("S", bound=ProcessState)
 C = TypeVar("C", bound=Command)
-W = TypeVar("W")
-
-Refused = ApplicationError
-"""What a refused order raises: a local activity's failure comes as it was raised, unwrapped."""
 
 PARK = timedelta(days=90)
 """A live process without a deadline looks around this often."""
@@ -37,10 +33,15 @@ ANSWERS_KEPT = 500
 
 DATABASE: dict[str, Any] = {
     "start_to_close_timeout": timedelta(seconds=20),
-    "local_retry_threshold": timedelta(seconds=10),
     "retry_policy": RetryPolicy(maximum_interval=timedelta(minutes=1)),
 }
 """Short transactions: retried for as long as the database is away."""
+
+LOCAL_RETRY = timedelta(seconds=10)
+"""A local activity that waits longer than this for its next try waits on a timer."""
+
+Refused = (ActivityError, ApplicationError)
+"""What a refused order raises; a local activity's failure comes as it was raised, unwrapped."""
 
 
 class Process(Generic[S]):
@@ -59,6 +60,8 @@ class Process(Generic[S]):
         self.shown: tuple[Wait | None, str, str | None] | None = None
         self.touched: list[str] = []
         self.nudges = 0
+        self.commanded_at = -1
+        """Length of the history when the latest command came in."""
 
     # What a subclass tells about itself.
 
@@ -127,6 +130,7 @@ class Process(Generic[S]):
         if (answered := self._answered(command)) is not None:
             return answered
         self.hear(command.at)
+        self.commanded_at = workflow.info().get_current_history_length()
         events = change(command)
         self.note(*events)
         receipt = Receipt(
@@ -267,7 +271,7 @@ class Process(Generic[S]):
             try:
                 return await self.carry_out(order)
             except Refused as failure:
-                why = f"{order.key} was refused: {failure}"
+                why = f"{order.key} was refused: {failure.cause or failure}"
                 if isinstance(order, Record):
                     raise RuntimeError(why) from failure
                 await self._nudged(order, why)
@@ -283,11 +287,27 @@ class Process(Generic[S]):
         await self.wait_for(lambda: self.nudges > nudges, wait)
 
     async def carry_out(self, order: Order[A]) -> A:
-        """Run the order's activity; an outage is waited out, a refusal raises `Refused`."""
-        answer: A = await workflow.execute_local_activity(
-            order.activity(), order, result_type=order.answer(), summary=order.key, **DATABASE
-        )
-        return answer
+        """Run the order's activity; an outage is waited out, a refusal raises `Refused`.
+
+        A command is in the history before anything that follows from it is done: until then
+        orders are activities, after that local activities, which are quicker.
+        """
+        name, answer = order.activity(), order.answer()
+        done: A
+        if workflow.info().get_current_history_length() > self.commanded_at:
+            done = await workflow.execute_local_activity(
+                name,
+                order,
+                result_type=answer,
+                summary=order.key,
+                local_retry_threshold=LOCAL_RETRY,
+                **DATABASE,
+            )
+        else:
+            done = await workflow.execute_activity(
+                name, order, result_type=answer, summary=order.key, **DATABASE
+            )
+        return done
 
     def note(self, *events: Event) -> None:
         """Keep events for the next record."""

@@ -29,6 +29,7 @@ SKIPPING = [
     'history.timerProcessorMaxTimeShift="1ms"',
 ]
 SECONDS = 20.0
+"""How long the live clock may take to stand where the test clock stood."""
 
 RECORDS = {
     "documents": """

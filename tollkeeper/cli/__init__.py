@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 refused, 2 the call itself is wrong, 3 a system is not rea
 
 import sys
 
+import asyncpg
 from cyclopts import App, CycloptsError
 
 from contracts.errors import EngagementError, Unavailable
@@ -35,5 +36,11 @@ def main() -> None:
     except EngagementError as no:
         refused(no)
         sys.exit(REFUSED)
+    except OSError as broken:
+        refused(Unavailable(f"{broken}; expected a data folder of our own and servers that answer"))
+        sys.exit(UNREACHABLE)
+    except asyncpg.PostgresError as failed:
+        refused(Unavailable(f"the database refuses: {failed}"))
+        sys.exit(UNREACHABLE)
     except KeyboardInterrupt:
         sys.exit(130)

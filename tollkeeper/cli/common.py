@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -10,9 +11,12 @@ from uuid import uuid4
 
 import uvloop
 from cyclopts import Parameter
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from activities.postgres import Pool
 from contracts.commands import Command, Receipt
+from contracts.document import PATTERNS
 from contracts.errors import TermsError
 from tollkeeper.cli.screen import Output, busy, dump, out
 from tollkeeper.office import Office, records, visit
@@ -35,6 +39,38 @@ class Asked:
     """Repeat a command under its id, and it is done once."""
 
 
+@contextmanager
+def well_formed() -> Iterator[None]:
+    """Name each value that a command or a setting does not take.
+
+    Raises:
+        TermsError: there is one.
+    """
+    try:
+        yield
+    except ValidationError as wrong:
+        raise TermsError("; ".join(map(_fault, wrong.errors()))) from wrong
+
+
+def _fault(error: ErrorDetails) -> str:
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "value_error":
+        return f"{where}: {error['ctx']['error']}"
+    pattern = error.get("ctx", {}).get("pattern")
+    expected = PATTERNS.get(pattern) or f"it to {error['msg'].rpartition(' should ')[2]}"
+    return f"{where}: found {error['input']!r}, expected {expected}"
+
+
+def settings(**given: Any) -> Settings:
+    """The settings of this call: those given, and what the environment says.
+
+    Raises:
+        TermsError: one is not well-formed.
+    """
+    with well_formed():
+        return Settings(**given)
+
+
 def running(coroutine: Awaitable[T]) -> T:
     """Run a command's coroutine to its end."""
 
@@ -48,8 +84,8 @@ def at_the_desk(work: Callable[[Office], Awaitable[T]]) -> T:
     """Do something at the desk of the office that runs."""
 
     async def visiting() -> T:
-        with busy("at the desk"):
-            async with visit(Settings()) as office:
+        with busy("at the desk"), well_formed():
+            async with visit(settings()) as office:
                 return await work(office)
 
     return running(visiting())
@@ -60,7 +96,7 @@ def in_the_records(look: Callable[[Pool], Awaitable[T]]) -> T:
 
     async def looking() -> T:
         with busy("reading"):
-            async with records(Settings()) as pool:
+            async with records(settings()) as pool:
                 return await look(pool)
 
     return running(looking())

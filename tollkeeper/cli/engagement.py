@@ -288,4 +288,10 @@ def calendar(
 
 def nudge(engagement: str, /) -> None:
     """Have every process try again what was refused, once its cause is put right."""
-    at_the_desk(lambda office: office.desk.nudge(engagement))
+
+    async def nudging(office: Office) -> None:
+        await office.desk.clock(engagement)  # an engagement that does not exist is refused
+        await office.desk.nudge(engagement)
+
+    at_the_desk(nudging)
+    out.print(f"{engagement}: what was refused is tried again")

@@ -13,14 +13,13 @@ from pydantic import HttpUrl
 import tollkeeper
 from contracts.contract import Contract
 from contracts.events import EventType
-from tollkeeper.cli.common import running
+from tollkeeper.cli.common import running, settings
 from tollkeeper.cli.contract import load
 from tollkeeper.cli.screen import TABLES, Output, dump, err, lasting, out, table, told, when
 from tollkeeper.demo import Demo, Outcome
 from tollkeeper.office import Office, whole_office, worker_alone
 from tollkeeper.queries import Happening
 from tollkeeper.receiver import receiving
-from tollkeeper.settings import Settings
 
 
 def _example() -> Path:
@@ -74,8 +73,7 @@ async def _demo(
             _event(event, terms.timezone)
 
     with receiving() as receiver:
-        settings = Settings(sandbox_url=HttpUrl(receiver.url))
-        async with whole_office(settings, told) as office:
+        async with whole_office(settings(sandbox_url=HttpUrl(receiver.url)), told) as office:
             outcome = await Demo(office, receiver, terms, tell).play(shelved=shelved)
             show(outcome)
             if stay:
@@ -88,7 +86,7 @@ def up() -> None:
     """Run everything in the foreground: servers, worker, deliveries, metrics; until Ctrl-C."""
 
     async def office() -> None:
-        async with whole_office(Settings(), told) as running_office:
+        async with whole_office(settings(), told) as running_office:
             _addresses(running_office)
             await _stopped()
 
@@ -99,7 +97,7 @@ def worker() -> None:
     """Run a worker beside servers that run elsewhere, until Ctrl-C or SIGTERM."""
 
     async def working() -> None:
-        async with worker_alone(Settings()) as office:
+        async with worker_alone(settings()) as office:
             _addresses(office)
             await _stopped()
 

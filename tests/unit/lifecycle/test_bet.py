@@ -265,10 +265,10 @@ def test_what_was_not_measured_is_no_reading_and_never_a_miss():
 # The trend at month three (BET-07).
 
 
-def series(indicator: str, *values: str, sample: int = 400) -> list[Reading]:
+def series(indicator: str, *values: str) -> list[Reading]:
     """A value every ten days of the window that ends on 15 June."""
     return [
-        reading(indicator, LIVE_ON + timedelta(days=10 * n), value, sample)
+        reading(indicator, LIVE_ON + timedelta(days=10 * n), value)
         for n, value in enumerate(values, start=1)
     ]
 
@@ -286,7 +286,9 @@ def trend_of(indicator: str, *values: str) -> Trend:
         (WIN_RATE, ("0.20", "0.21", "0.22"), Trend.FLAT),  # rises, still below the baseline
         (WIN_RATE, ("0.30", "0.28", "0.26"), Trend.FLAT),  # falls, still above it
         (WIN_RATE, ("0.26", "0.26", "0.26"), Trend.FLAT),
+        (WIN_RATE, ("0.22", "0.22", "0.22"), Trend.FLAT),
         (WIN_RATE, ("0.22", "0.23", "0.24"), Trend.FLAT),  # rises to the baseline exactly
+        (WIN_RATE, ("0.26", "0.25", "0.24"), Trend.FLAT),  # falls to the baseline exactly
         # Payment took 91.25 days, and is to take fewer.
         (DSO, ("91", "90", "88"), Trend.IMPROVING),
         (DSO, ("92", "93", "95"), Trend.WORSENING),
@@ -312,35 +314,45 @@ def test_one_outlier_does_not_turn_a_trend():
     assert trend_of(WIN_RATE, *spiked) is Trend.IMPROVING
 
 
-def test_a_slope_is_change_per_day_and_not_per_reading():
-    """The two middle slopes are -0.02 in 62 days and +0.01 in 60; their mean falls.
-
-    Per reading they would be -0.02 / 3 and +0.01, and rise.
-    """
-    days = [LIVE_ON + timedelta(days=n) for n in (1, 2, 3, 63)]
+def on_days(*points: tuple[int, str], sample: int = 400) -> Trend:
+    """The trend of win rates that were measured so many days after go-live."""
     readings = [
-        reading(WIN_RATE, day, value)
-        for day, value in zip(days, ("0.31", "0.27", "0.28", "0.29"), strict=True)
+        reading(WIN_RATE, LIVE_ON + timedelta(days=n), value, sample) for n, value in points
     ]
-    shown = trend(BET.indicator(WIN_RATE), CATALOGUE[WIN_RATE], readings)
-    assert shown is Trend.FLAT  # it falls, above the baseline
+    return trend(BET.indicator(WIN_RATE), CATALOGUE[WIN_RATE], readings)
+
+
+def test_a_slope_is_change_per_day_and_not_per_reading():
+    """The two middle slopes are -0.01 in 37 days and +0.02 in 59; their mean rises.
+
+    Per reading they would be -0.01 / 1 and +0.02 / 3, and fall.
+    """
+    shown = on_days((1, "0.27"), (3, "0.31"), (40, "0.30"), (60, "0.29"))
+    assert shown is Trend.IMPROVING
+
+
+def test_the_slope_is_the_median_over_every_pair_of_readings():
+    """Neighbours apart the two middle slopes fall; with them they are -0.01 / 20 and +0.02 / 30."""
+    shown = on_days((10, "0.28"), (20, "0.31"), (30, "0.27"), (40, "0.30"))
+    assert shown is Trend.IMPROVING
+
+
+def test_two_readings_of_one_day_have_no_slope_between_them():
+    shown = on_days((10, "0.25"), (20, "0.26"), (20, "0.27"), (30, "0.28"))
+    assert shown is Trend.IMPROVING
 
 
 def test_fewer_than_three_days_show_no_direction():
-    two_days = series(WIN_RATE, "0.25", "0.27")
-    again = two_days[1].model_copy(update={"value": Decimal("0.28")})
-
-    assert trend_of(WIN_RATE) is Trend.INSUFFICIENT_DATA
-    assert trend_of(WIN_RATE, "0.25", "0.27") is Trend.INSUFFICIENT_DATA
-    for readings in (two_days, [*two_days, again]):
-        shown = trend(BET.indicator(WIN_RATE), CATALOGUE[WIN_RATE], readings)
-        assert shown is Trend.INSUFFICIENT_DATA
+    assert on_days() is Trend.INSUFFICIENT_DATA
+    assert on_days((10, "0.25"), (20, "0.27")) is Trend.INSUFFICIENT_DATA
+    assert on_days((10, "0.25"), (20, "0.27"), (20, "0.28")) is Trend.INSUFFICIENT_DATA
 
 
-def test_readings_below_the_minimum_sample_show_no_direction_sr_sample():
-    small = series(WIN_RATE, "0.25", "0.26", "0.27", sample=29)
-    shown = trend(BET.indicator(WIN_RATE), CATALOGUE[WIN_RATE], small)
-    assert shown is Trend.INSUFFICIENT_DATA
+@pytest.mark.parametrize(
+    ("sample", "shown"), [(29, Trend.INSUFFICIENT_DATA), (30, Trend.IMPROVING)]
+)
+def test_readings_below_the_minimum_sample_show_no_direction_sr_sample(sample, shown):
+    assert on_days((10, "0.25"), (20, "0.26"), (30, "0.27"), sample=sample) is shown
 
 
 def test_month_three_reads_every_indicator_of_the_bet_over_its_own_window_bet_07():

