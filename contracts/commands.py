@@ -1,7 +1,7 @@
 """What may be asked of an engagement, in the imperative. Pure.
 
 Every command names who asks (`by`), when it happened in business time (`at`, aware), and carries an
-id made by the client, so that asking twice is asking once.
+id made by the client, so that asking twice is asking once. The desk adds when it came in.
 """
 
 from datetime import date, datetime
@@ -24,6 +24,11 @@ class Command(BaseModel):
     command_id: Annotated[str, Field(min_length=1, max_length=100)]
     by: str
     at: AwareDatetime
+    received_at: AwareDatetime | None = None
+
+    def known_at(self) -> datetime:
+        """When the engagement could know of it: no clock of the other side begins before."""
+        return max(self.at, self.received_at or self.at)
 
     def makes(self, kind: EventType, **facts: object) -> Event:
         """The event this command caused, at its time, by its author."""
@@ -61,11 +66,13 @@ class Outcome(StrEnum):
 class AnswerPosition(Command):
     """One of the two blind answers (FND-03).
 
-    `margin_exception` signs that margin gains may be bet on although the unit is a cost centre.
+    `other` says what, where the stance is neither centre; `margin_exception` signs that margin gains
+    may be bet on although the unit is a cost centre.
     """
 
     role: Role
     stance: Stance
+    other: Text | None = None
     assessed_by: Text
     margin_exception: bool = False
 

@@ -80,7 +80,8 @@ def reading_for(
 ) -> Reading | None:
     """The reading that counts for a window: the latest of its last `reading_within`, large enough.
 
-    None is "not measured", never zero: below the minimum sample it is no reading (sr-sample).
+    None is "not measured", never zero: below the minimum sample it is no reading (sr-sample). Of each
+    day `readings` holds one, the latest to come in.
     """
     ends_on = add_period(started_on, window.after)
     within = window.reading_within

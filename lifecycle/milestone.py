@@ -48,7 +48,7 @@ class MilestoneWork(BaseModel):
 def submit(
     work: MilestoneWork, command: SubmitEvidence, calendar: BusinessCalendar
 ) -> tuple[MilestoneWork, list[Event]]:
-    """Hand in the evidence; the acceptance clock starts on the next working day.
+    """Hand in the evidence; the acceptance clock starts on the working day after it came in.
 
     Raises:
         TransitionError: not in delivery at that time, or required evidence is missing.
@@ -62,7 +62,7 @@ def submit(
             f"milestone {work.terms.id}: found evidence {', '.join(sorted(given)) or 'none'}, "
             f"expected also {', '.join(missing)} (clause {work.terms.clause})"
         )
-    due_at = calendar.working_days_after(command.at, work.terms.acceptance.working_days)
+    due_at = calendar.working_days_after(command.known_at(), work.terms.acceptance.working_days)
     after = work.model_copy(
         update={
             "state": MilestoneState.IN_ACCEPTANCE,

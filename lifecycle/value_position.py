@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.commands import AnswerPosition, Stance
 from contracts.contract import Role
-from contracts.errors import TransitionError
+from contracts.errors import TermsError, TransitionError
 from contracts.events import Event, EventType
 
 VOICES = (Role.UNIT_HEAD, Role.GROUP_MANAGEMENT)
@@ -35,6 +35,7 @@ def answer(position: ValuePosition, command: AnswerPosition) -> tuple[ValuePosit
 
     Raises:
         TransitionError: already agreed, no voice in this, or this voice has answered this round.
+        TermsError: the stance is `other` without saying what, or the other way round.
     """
     if position.agreed:
         raise TransitionError(f"the value position is agreed: {position.agreed.value}")
@@ -46,6 +47,11 @@ def answer(position: ValuePosition, command: AnswerPosition) -> tuple[ValuePosit
         raise TransitionError(
             f"{command.role.value} has answered in round {position.round}; "
             f"still waiting for {', '.join(position.missing())}"
+        )
+    if (command.stance is Stance.OTHER) is not (command.other is not None):
+        raise TermsError(
+            f"found the stance {command.stance.value} and other {command.other!r}, "
+            "expected `other` to say what exactly where the stance is other"
         )
     answers = position.answers | {command.role: command}
     heard = command.makes(
@@ -62,7 +68,11 @@ def answer(position: ValuePosition, command: AnswerPosition) -> tuple[ValuePosit
         )
         return position.reopened(), [heard, disagreed]
     agreed = command.makes(
-        EventType.POSITION_AGREED, round=position.round, stance=command.stance.value
+        EventType.POSITION_AGREED,
+        round=position.round,
+        stance=command.stance.value,
+        other=command.other,
+        assessed_by={role.value: given.assessed_by for role, given in answers.items()},
     )
     update = {"answers": answers, "agreed": command.stance}
     return position.model_copy(update=update), [heard, agreed]
@@ -70,7 +80,7 @@ def answer(position: ValuePosition, command: AnswerPosition) -> tuple[ValuePosit
 
 def _obstacle(position: ValuePosition, answers: list[AnswerPosition]) -> str | None:
     first, second = answers
-    if first.stance != second.stance:
+    if (first.stance, first.other) != (second.stance, second.other):
         return "the two answers differ"
     exception = first.margin_exception and second.margin_exception
     if first.stance is Stance.COST_CENTRE and position.margin_bet and not exception:

@@ -121,7 +121,8 @@ class Desk:
                 f"of {command.at.isoformat()}, expected that time or earlier"
             )
         process = ".".join(("eng", engagement_id, *path))
-        receipt: Receipt = await self._update(process, update, command, Receipt)
+        received = command.model_copy(update={"received_at": clock.now})
+        receipt: Receipt = await self._update(process, update, received, Receipt)
         if clock.kind is ClockKind.TEST:
             await self._settle([process], clock.now)
         return receipt
@@ -312,7 +313,12 @@ def _first_state(
 ) -> EngagementState:
     known = catalogue().indicators
     indicators = {terms.indicator for bet in contract.bets for terms in bet.indicators}
-    heaviest = [max(bet.indicators, key=lambda terms: terms.weight) for bet in contract.bets]
+    heaviest = [
+        terms
+        for bet in contract.bets
+        for terms in bet.indicators
+        if terms.weight == max(other.weight for other in bet.indicators)
+    ]
     return EngagementState(
         setting=Setting(
             engagement_id=engagement_id,

@@ -130,6 +130,11 @@ class EngagementWorkflow(Process[EngagementState]):
         self._expect(EngagementPhase.SHELVED, "resumed")
         assert self.s.micro
         assert self.s.decided_at
+        if command.at < self.s.decided_at:
+            raise TransitionError(
+                f"the engagement was shelved at {self.s.decided_at.isoformat()}, found it resumed at "
+                f"{command.at.isoformat()}, expected a later time"
+            )
         shelved_on = self.s.setting.calendar.local_date(self.s.decided_at)
         valid_until = add_period(shelved_on, self.s.contract.micro_consulting.material_valid)
         today = self.s.setting.calendar.local_date(command.at)

@@ -399,5 +399,5 @@ class Process(Generic[S]):
 
 
 def _content(command: Command) -> str:
-    """What makes two commands the same one: all but the time, of which the first holds."""
-    return canonical(command.model_dump(mode="json", exclude={"at"}))
+    """What makes two commands the same one: all but the times, of which the first hold."""
+    return canonical(command.model_dump(mode="json", exclude={"at", "received_at"}))

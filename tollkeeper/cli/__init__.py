@@ -27,7 +27,7 @@ for part in (run, contract, engagement, clock, step, milestone, reading, money):
 def main() -> None:
     """Run the command line and leave with its exit code."""
     try:
-        app(exit_on_error=False, print_error=True)
+        app(sys.argv[1:], exit_on_error=False, print_error=True)
     except CycloptsError:
         sys.exit(USAGE)
     except Unavailable as down:

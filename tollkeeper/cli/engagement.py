@@ -159,6 +159,7 @@ def position(
     role: Role,
     assessed_by: str,
     asked: Asked,
+    other: str | None = None,
     margin_exception: bool = False,
     output: Output = TABLES,
 ) -> None:
@@ -172,6 +173,8 @@ def position(
         unit_head or group_management.
     assessed_by
         How that value is assessed, in a sentence.
+    other
+        What it is, where the stance is other.
     margin_exception
         Sign that margin gains may be bet on although the unit is a cost centre.
     """
@@ -184,6 +187,7 @@ def position(
             **who,
             role=role,
             stance=stance,
+            other=other,
             assessed_by=assessed_by,
             margin_exception=margin_exception,
         ),

@@ -63,6 +63,14 @@ ACCEPTED = accepted(IN_ACCEPTANCE)[0]
 BILLED = billed(ACCEPTED)
 
 
+def test_a_backdated_submission_takes_no_day_from_the_client():
+    late = say(SubmitEvidence, "sun.hao", SUBMITTED, evidence=EVIDENCE)
+    received = late.model_copy(update={"received_at": beijing("2024-11-01 09:00")})
+    work, _ = submit(IN_DELIVERY, received, CALENDAR)
+    assert work.submitted_at == SUBMITTED
+    assert work.due_at == beijing("2024-11-15 23:59:59")  # ten working days after 1 November
+
+
 # The acceptance clock. In 2024 the days from Tuesday 1 to Monday 7 October are off; Sunday
 # 29 September and Saturday 12 October are worked instead.
 

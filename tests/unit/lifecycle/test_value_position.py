@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.commands import AnswerPosition, Stance
 from contracts.contract import Role
-from contracts.errors import TransitionError
+from contracts.errors import TermsError, TransitionError
 from contracts.events import Event, EventType
 from lifecycle.value_position import VOICES, ValuePosition, answer
 from tests.unit.lifecycle.conftest import beijing, plain, property_of, say, travels, unchanged
@@ -30,9 +30,20 @@ def says(
         START,
         role=role,
         stance=stance,
+        other="shared service" if stance is Stance.OTHER else None,
         assessed_by=assessed_by,
         margin_exception=exception,
     )
+
+
+def agreement(number: int, *roles: Role) -> dict[str, object]:
+    """What is agreed: the stance, and how both said that its value is assessed (FND-03)."""
+    return {
+        "round": number,
+        "stance": "profit_centre",
+        "other": None,
+        "assessed_by": {role.value: "margin per year" for role in roles},
+    }
 
 
 def after(position: ValuePosition, *answers: AnswerPosition) -> tuple[ValuePosition, list[Event]]:
@@ -78,7 +89,7 @@ def test_two_equal_answers_agree_in_either_order_fnd_03(first, second):
         EventType.POSITION_ANSWERED,
         EventType.POSITION_AGREED,
     ]
-    assert events[-1].facts == {"round": 1, "stance": "profit_centre"}
+    assert events[-1].facts == agreement(1, first, second)
 
 
 def test_two_different_answers_are_shown_together_and_asked_again_fnd_04():
@@ -106,7 +117,25 @@ def test_a_later_round_can_agree_fnd_03():
     )
 
     assert position.agreed is Stance.PROFIT_CENTRE
-    assert events[-1].facts == {"round": 2, "stance": "profit_centre"}
+    assert events[-1].facts == agreement(2, GROUP, UNIT)
+
+
+def test_two_others_agree_when_they_mean_the_same_fnd_04():
+    shared = says(UNIT, Stance.OTHER)
+    agreed, _ = after(ASKED, shared, says(GROUP, Stance.OTHER))
+    assert agreed.agreed is Stance.OTHER
+    another = says(GROUP, Stance.OTHER).model_copy(update={"other": "venture"})
+    apart, _ = after(ASKED, shared, another)
+    assert apart.round == 2
+
+
+@pytest.mark.parametrize(
+    ("stance", "other"), [(Stance.OTHER, None), (Stance.PROFIT_CENTRE, "shared service")]
+)
+def test_what_is_other_is_said_and_only_then(stance, other):
+    unclear = says(UNIT, stance).model_copy(update={"other": other})
+    with pytest.raises(TermsError, match="expected `other` to say what"):
+        answer(ASKED, unclear)
 
 
 def test_nobody_answers_twice_in_a_round_fnd_04():
