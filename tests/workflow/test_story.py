@@ -226,9 +226,7 @@ async def test_runs_that_renew_themselves_all_the_time_end_with_the_same_ledger(
         assert await journal(busy, story.id) == await journal(desk, played)
         renewed = [
             execution
-            async for execution in busy.client.list_workflows(
-                "ExecutionStatus = 'ContinuedAsNew'"
-            )
+            async for execution in busy.client.list_workflows("ExecutionStatus = 'ContinuedAsNew'")
         ]
         assert {run.id.split(".")[2] for run in renewed if run.id.count(".") > 1} >= {
             "micro",
