@@ -2,14 +2,20 @@
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 
-from contracts.fields import Title
+from contracts.errors import NotFound
+from contracts.fields import Terms, Title
+from contracts.formula import Formula
+
+Expression = Annotated[Formula, PlainValidator(Formula), PlainSerializer(str)]
 
 
 class Direction(StrEnum):
@@ -46,35 +52,146 @@ class Indicator(BaseModel):
     overlap_group: str
 
 
+class CatalogueTerms(Terms):
+    """A part of the catalogue; it holds nothing that the product does not know."""
+
+    # Each workflow imports this module anew and needs none of these.
+    model_config = ConfigDict(defer_build=True)
+
+
+class Input(CatalogueTerms):
+    """One of the numbers that a reading is computed from; `example` is invented."""
+
+    name: str
+    unit: str
+    description: str
+    example: Decimal
+
+
+class MinSample(CatalogueTerms):
+    """A reading over fewer than `count` of these is none (sr-sample)."""
+
+    count: int
+    of: str
+
+
+class Gaming(CatalogueTerms):
+    """How the number can be made to look good, and what is watched beside it (sr-counter)."""
+
+    risk: str
+    guard: str
+    vanity_flag: Literal["none", "watch", "vanity_if_alone"]
+    counter_indicator: str
+
+
+class Monetisation(CatalogueTerms):
+    """What an improvement is worth: gross, a year, from `delta` and the parameters (sr-net).
+
+    `delta` is in the unit of the indicator and positive when better.
+    """
+
+    expression: Expression
+    parameters: tuple[str, ...]
+    value_type: str
+    overlap_group: str
+    confidence: Literal["low", "medium", "high"]
+
+
+class Example(CatalogueTerms):
+    """What the formulas give for the invented inputs and parameters."""
+
+    value: Decimal
+    delta: Decimal
+    annual_cny: Decimal
+
+
+class CatalogueEntry(CatalogueTerms):
+    """Everything the catalogue says about an indicator; an engagement carries `indicator` alone."""
+
+    id: str
+    name: Title
+    model: Literal["key_account", "after_sales"]
+    line: str
+    definition: Title
+    inputs: tuple[Input, ...]
+    formula: Annotated[Expression, Field(validation_alias=AliasPath("formula", "expression"))]
+    unit: str
+    direction: Direction
+    band: tuple[Decimal, Decimal] | None = None
+    data_source: tuple[str, ...]
+    frequency: Literal["daily", "weekly", "monthly", "quarterly", "semiannual"]
+    timing: Literal["leading", "lagging"]
+    readable_at_months: int
+    min_sample: MinSample
+    bet_role: BetRole
+    gaming: Gaming
+    monetisation: Monetisation
+    example: Example
+
+    @property
+    def indicator(self) -> Indicator:
+        return Indicator(
+            id=self.id,
+            name=self.name,
+            unit=self.unit,
+            direction=self.direction,
+            readable_at_months=self.readable_at_months,
+            min_sample=self.min_sample.count,
+            bet_role=self.bet_role,
+            value_type=self.monetisation.value_type,
+            overlap_group=self.monetisation.overlap_group,
+        )
+
+
+class Parameter(CatalogueTerms):
+    """A number that turns an improvement into money; a contract agrees its own value."""
+
+    unit: str
+    illustrative_value: Decimal
+    description: str
+
+
+class OverlapGroup(CatalogueTerms):
+    """Indicators that see the same money: one of them is paid (sr-overlap, INV-15)."""
+
+    id: str
+    name: Mapping[str, str]
+    lead_indicator: str
+    related_groups: tuple[str, ...]
+
+
 class Catalogue(BaseModel):
     """All indicators by id, and the vanity metrics that may never carry money (IND-06)."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     version: str
+    entries: Mapping[str, CatalogueEntry]
     indicators: Mapping[str, Indicator]
+    parameters: Mapping[str, Parameter]
+    overlap_groups: Mapping[str, OverlapGroup]
     rejected: Mapping[str, tuple[str, ...]]
+
+    def entry(self, indicator_id: str) -> CatalogueEntry:
+        """Raises: NotFound, with the nearest id."""
+        if indicator_id not in self.entries:
+            near = get_close_matches(indicator_id, self.entries, n=1)
+            expected = f"one of the catalogue{f', nearest is {near[0]}' if near else ''}"
+            raise NotFound(f"found indicator {indicator_id!r}, expected {expected}")
+        return self.entries[indicator_id]
 
 
 @cache
 def catalogue() -> Catalogue:
     """The catalogue that ships with the product; `rejected` maps to what to use instead."""
     text = files("contracts").joinpath("data/indicators.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
+    loaded: dict[str, Any] = json.loads(text, parse_float=Decimal)
+    entries = {entry["id"]: CatalogueEntry.model_validate(entry) for entry in loaded["indicators"]}
     return Catalogue(
         version=loaded["version"],
-        indicators={entry["id"]: _indicator(entry) for entry in loaded["indicators"]},
+        entries=entries,
+        indicators={id: entry.indicator for id, entry in entries.items()},
+        parameters=loaded["parameters"],
+        overlap_groups={group["id"]: group for group in loaded["overlap_groups"]},
         rejected={entry["id"]: tuple(entry["use_instead"]) for entry in loaded["rejected"]},
-    )
-
-
-def _indicator(entry: dict[str, Any]) -> Indicator:
-    return Indicator(
-        **{
-            key: entry[key]
-            for key in ("id", "name", "unit", "direction", "readable_at_months", "bet_role")
-        },
-        min_sample=entry["min_sample"]["count"],
-        value_type=entry["monetisation"]["value_type"],
-        overlap_group=entry["monetisation"]["overlap_group"],
     )

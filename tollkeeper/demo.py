@@ -65,7 +65,7 @@ class Demo:
             await asyncio.wait([playing], timeout=TELLING_SECONDS)
             await self._tell(story.id, told)
         await playing
-        await self._delivered()
+        await self._delivered(story.id)
         return await self._outcome(story)
 
     async def _free_id(self) -> str:
@@ -84,22 +84,23 @@ class Demo:
                     told.add(key)
                     self.told(event)
 
-    async def _delivered(self) -> None:
+    async def _delivered(self, engagement_id: str) -> None:
         """Wait until every message that the story sent has its receipt.
 
         Raises:
             Unavailable: a message has none in time.
         """
         until = asyncio.get_running_loop().time() + DELIVERY_SECONDS
-        while waiting := await self._undelivered():
+        while waiting := await self._undelivered(engagement_id):
             if asyncio.get_running_loop().time() > until:
                 raise Unavailable(f"{waiting} messages have not been delivered")
             await asyncio.sleep(0.1)
 
-    async def _undelivered(self) -> int:
+    async def _undelivered(self, engagement_id: str) -> int:
         async with transaction(self.office.pool) as connection:
             waiting: int = await connection.fetchval(
-                "select count(*) from outbox where delivered_at is null and book = 'sandbox'"
+                "select count(*) from outbox where delivered_at is null and engagement_id = $1",
+                engagement_id,
             )
         return waiting
 
@@ -125,7 +126,10 @@ class Demo:
             money=tuple(await money_table(pool, story.id)),
             holds=tuple(await holds(pool, story.id)),
             invoices=tuple(documents),
-            notices=sum("type" in message for message in self.receiver.received.values()),
+            notices=sum(
+                "type" in message and message["engagement"] == story.id
+                for message in self.receiver.received.values()
+            ),
             verification=verification,
             problems=tuple(problems),
         )

@@ -1,6 +1,7 @@
 """The command: as people have it, from a wheel built here; and inside this process."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,10 +27,10 @@ class Installed:
 
     venv: Path
 
-    def __call__(self, folder: Path, *arguments: str, **settings: str) -> Answer:
-        """Call it in a folder and wait for its end."""
+    def __call__(self, folder: Path, line: str, **settings: str) -> Answer:
+        """Call it in a folder, as with that line in a shell, and wait for its end."""
         return subprocess.run(
-            self.command(*arguments),
+            self.command(line),
             cwd=folder,
             env=self.environment(settings),
             capture_output=True,
@@ -38,19 +39,19 @@ class Installed:
             check=False,
         )
 
-    def start(self, folder: Path, *arguments: str, log: Path) -> "subprocess.Popen[bytes]":
+    def start(self, folder: Path, line: str, log: Path) -> "subprocess.Popen[bytes]":
         """Call it in a folder and let it run; what it says goes to `log`."""
         with log.open("wb") as file:
             return subprocess.Popen(
-                self.command(*arguments),
+                self.command(line),
                 cwd=folder,
                 env=self.environment({}),
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
 
-    def command(self, *arguments: str) -> list[str]:
-        return [str(self.venv / "bin" / "tollkeeper"), *arguments]
+    def command(self, line: str) -> list[str]:
+        return [str(self.venv / "bin" / "tollkeeper"), *shlex.split(line)]
 
     def environment(self, settings: dict[str, str]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
@@ -62,13 +63,12 @@ class Installed:
 def tollkeeper(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel in an environment that shares its dependencies, and nothing else, with ours."""
     box = tmp_path_factory.mktemp("installed")
-    _pip(
-        "wheel", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", box, str(CHECKOUT)
-    )
+    alone = ("--no-index", "--no-deps")
+    _pip("wheel", *alone, "--no-build-isolation", "--wheel-dir", box, CHECKOUT)
     venv = box / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     [wheel] = box.glob("tollkeeper-*.whl")
-    _pip("--python", venv, "install", "--no-index", "--no-deps", "--no-compile", wheel)
+    _pip("--python", venv, "install", *alone, "--no-compile", wheel)
     [packages] = venv.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     (venv / "bin" / "temporal").symlink_to(_temporal())

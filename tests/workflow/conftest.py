@@ -54,5 +54,3 @@ def ids() -> "count[int]":
 def engagement_id(ids: "count[int]") -> str:
     """A fresh engagement on the shared servers."""
     return f"E{next(ids)}"
-
-

@@ -1,6 +1,7 @@
 """A worker that kills itself, as `kill -9` would, before or after one step of its processes."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class _KillerInbound(ActivityInboundInterceptor):
 
 
 def work(dsn: str, temporal: str, queue: str, crash: Crash) -> None:
-    """Work until dead."""
+    """Work until dead, or until whoever started this is."""
     asyncio.run(_work(dsn, temporal, queue, crash))
 
 
@@ -71,4 +72,6 @@ async def _work(dsn: str, temporal: str, queue: str, crash: Crash) -> None:
     client = await Client.connect(temporal, data_converter=pydantic_data_converter)
     pool = await connect(dsn)
     async with working(client, pool, {}, queue=queue, interceptors=[Killer(crash)]):
-        await asyncio.Event().wait()
+        starter = multiprocessing.parent_process()
+        assert starter
+        await asyncio.to_thread(starter.join)

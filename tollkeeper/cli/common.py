@@ -56,7 +56,7 @@ def _fault(error: ErrorDetails) -> str:
     where = ".".join(map(str, error["loc"]))
     if error["type"] == "value_error":
         return f"{where}: {error['ctx']['error']}"
-    pattern = error.get("ctx", {}).get("pattern")
+    pattern: str = error.get("ctx", {}).get("pattern", "")
     expected = PATTERNS.get(pattern) or f"it to {error['msg'].rpartition(' should ')[2]}"
     return f"{where}: found {error['input']!r}, expected {expected}"
 
