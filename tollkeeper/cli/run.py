@@ -214,8 +214,8 @@ def _account(outcome: Outcome) -> None:
         out.print(f"Refused, as it should be: {refusal}", markup=False)
     checked = sum(check.checked for check in outcome.verification.checks)
     out.print(
-        f"Delivered to the receiver: {len(outcome.invoices)} documents, {outcome.notices} notices. "
-        f"Verified: {len(outcome.verification.checks)} invariants over {checked} objects."
+        f"Delivered to the receiver: documents {len(outcome.invoices)}, notices {outcome.notices}. "
+        f"Verified: invariants {len(outcome.verification.checks)}, objects {checked}."
     )
     for problem in outcome.problems:
         err.print(f"[red]{problem}[/]")
