@@ -171,12 +171,12 @@ class Process(Generic[S]):
     async def wait_for(self, ready: Callable[[], bool], wait: Wait) -> bool:
         """Wait until `ready`, or until the wait is due: True for ready, which wins."""
         while True:
-            await self.write(wait)
             if ready():
                 return True
             if wait.due_at is not None and self._reached(wait.due_at):
                 self.hear(wait.due_at)
                 return False
+            await self.write(wait)
             await self._renew_if_wanted()
             await self._rest(ready, wait)
 
@@ -265,8 +265,8 @@ class Process(Generic[S]):
 
         What happened is on record before what follows from it.
         """
-        if self.unrecorded and not isinstance(order, Record):
-            await self.write(None)
+        if not isinstance(order, Record):
+            await self._put_on_record()
         while True:
             try:
                 return await self.carry_out(order)
@@ -308,6 +308,10 @@ class Process(Generic[S]):
                 name, order, result_type=answer, summary=order.key, **DATABASE
             )
         return done
+
+    async def _put_on_record(self) -> None:
+        if self.unrecorded:
+            await self.write(None)
 
     def note(self, *events: Event) -> None:
         """Keep events for the next record."""
@@ -354,6 +358,7 @@ class Process(Generic[S]):
 
     async def start(self, process: Any, state: ProcessState, *path: str) -> None:
         """Start a child that outlives this run; it reports by signal."""
+        await self._put_on_record()
         child_id = self.s.setting.workflow_id(*path)
         await workflow.start_child_workflow(
             process,
@@ -365,6 +370,7 @@ class Process(Generic[S]):
 
     async def report(self, at: datetime, **facts: Any) -> None:
         """Tell the engagement; one that is gone is not told."""
+        await self._put_on_record()
         parent = self.s.setting.workflow_id()
         self.s.seq += 1
         report = Report(child=self.id, seq=self.s.seq, at=at, facts=facts)

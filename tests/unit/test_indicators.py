@@ -159,10 +159,10 @@ def test_a_vanity_metric_names_what_to_use_instead_ind_06(vanity):
 
 
 def test_an_unknown_entry_is_told_with_the_nearest():
-    message = "found indicator 'ka-dso', expected one of the catalogue, nearest is ka-dso-days"
-    with pytest.raises(NotFound, match=f"^{message}$"):
+    message = r"^found indicator 'ka-dso', expected one of the catalogue, nearest is ka-dso-days$"
+    with pytest.raises(NotFound, match=message):
         CATALOGUE.entry("ka-dso")
-    with pytest.raises(NotFound, match="^found indicator 'x', expected one of the catalogue$"):
+    with pytest.raises(NotFound, match=r"^found indicator 'x', expected one of the catalogue$"):
         CATALOGUE.entry("x")
 
 
