@@ -53,7 +53,7 @@ async def once(pool: Pool, order: Order[A], effect: Callable[[Connection], Await
     Raises:
         KeyReused: the key stands for a different order.
     """
-    digest = sha256(canonical(order).encode()).hexdigest()
+    digest = sha256(order.content().encode()).hexdigest()
     async with transaction(pool) as connection:
         # Whoever comes second waits here until the first has committed.
         await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", order.key)

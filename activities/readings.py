@@ -4,15 +4,20 @@ from activities.agreement import agreement
 from activities.postgres import Connection, Pool, once
 from activities.timeline import write_events
 from contracts.commands import AddReading
+from contracts.contract import Role
 from contracts.errors import TermsError
 from contracts.events import EventType
+from contracts.fields import canonical
 from lifecycle.orders import Done, Order
 
 
 class StoreReading(Order[Done]):
-    """Store one reading; the key is the command's id."""
+    """Store one reading; the key is the command's id, and of its times the first holds."""
 
     reading: AddReading
+
+    def content(self) -> str:
+        return canonical(self.reading.model_dump(mode="json", exclude={"at", "received_at"}))
 
 
 async def add_reading(pool: Pool, engagement_id: str, reading: AddReading) -> None:
@@ -20,7 +25,8 @@ async def add_reading(pool: Pool, engagement_id: str, reading: AddReading) -> No
 
     Raises:
         NotFound: no such engagement.
-        TermsError: the contract does not bet on that indicator.
+        NotAuthorised: only the client's IT lead signs for a source (sr-source).
+        TermsError: the contract does not bet on that indicator, or the day is still to come.
     """
     order = StoreReading(
         key=f"eng.{engagement_id}.reading.{reading.command_id}",
@@ -40,6 +46,13 @@ async def _store(connection: Connection, order: StoreReading) -> Done:
         raise TermsError(
             f"found a reading of {reading.indicator!r}, expected an indicator that contract "
             f"{terms.contract.id} bets on: {', '.join(sorted(terms.indicators))}"
+        )
+    terms.contract.people().require(reading.by, Role.IT_LEAD)
+    today = terms.local_date(reading.at)
+    if reading.measured_on > today:
+        raise TermsError(
+            f"found a reading of {reading.measured_on} reported on {today}, expected that day or an "
+            "earlier one"
         )
     await connection.execute(
         """

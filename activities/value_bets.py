@@ -4,10 +4,10 @@ from temporalio import activity
 
 from activities.agreement import agreement
 from activities.postgres import Connection, Pool, once
-from activities.timeline import happened
+from activities.timeline import happened, write_events
 from contracts.contract import Bet, SettlementWindow, TrendWindow, Window
 from contracts.errors import NotFound
-from contracts.events import EventType
+from contracts.events import Event, EventType
 from lifecycle.bet import Reading, Verdict, assess, read_trends, reading_for
 from lifecycle.orders import Answer, Assessed, AssessWindow, ReadTrend, TrendRead
 
@@ -59,18 +59,19 @@ async def _assess(connection: Connection, order: AssessWindow) -> Assessed:
         return Assessed(missing=tuple(name for name in found if name not in measured))
     verdict = assess(terms.contract, bet, window, measured, terms.indicators)
     came_in = [reading.occurred_at for reading in measured.values()]
-    answer = Assessed(verdict=verdict, decided_at=max(order.at, *came_in))
+    decided_at = max(order.at, *came_in)
+    answer = Assessed(verdict=verdict, decided_at=decided_at)
     await _write_verdict(connection, order, "settlement", answer)
-    await happened(
-        connection,
-        order,
-        terms,
-        EventType.OUTCOME_SETTLED,
-        window=window.id,
-        scores={part.indicator: part.explanation.steps[2].exact for part in verdict.indicators},
-        released=str(verdict.released),
-        forfeited=str(verdict.forfeited),
+    facts = {
+        "window": window.id,
+        "scores": {part.indicator: part.explanation.steps[2].exact for part in verdict.indicators},
+        "released": str(verdict.released),
+        "forfeited": str(verdict.forfeited),
+    }
+    settled = Event(
+        type=EventType.OUTCOME_SETTLED, occurred_at=decided_at, actor=order.by, facts=facts
     )
+    await write_events(connection, order, terms.book, [settled])
     return answer
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.contract import Contract
 from contracts.events import Event
+from contracts.fields import canonical
 from contracts.indicators import Indicator
 from contracts.money import Money
 from contracts.setting import ClockKind
@@ -42,6 +43,10 @@ class Order(BaseModel, Generic[A]):
     workflow_id: str
     at: datetime
     by: str
+
+    def content(self) -> str:
+        """What is ordered, as one text; the same key with other content is another order."""
+        return canonical(self)
 
     @classmethod
     def activity(cls) -> str:

@@ -32,7 +32,14 @@ from contracts.commands import (
     Tick,
 )
 from contracts.contract import Contract
-from contracts.errors import EngagementError, KeyReused, NotFound, TransitionError, Unavailable
+from contracts.errors import (
+    EngagementError,
+    KeyReused,
+    NotAuthorised,
+    NotFound,
+    TransitionError,
+    Unavailable,
+)
 from contracts.indicators import catalogue
 from contracts.setting import ClockKind, Setting
 from lifecycle.process import EngagementState
@@ -75,7 +82,13 @@ class Desk:
 
         Raises:
             KeyReused: the id, or the contract's version, stands for something else.
+            NotAuthorised: the contract does not name that person.
         """
+        names = [person.id for person in contract.people().everyone]
+        if by not in names:
+            raise NotAuthorised(
+                f"found {by!r}, expected one of the contract's people: {', '.join(names)}"
+            )
         wish = OpenWish(contract_digest=contract.digest(), clock=clock)
         state = _first_state(engagement_id, contract, clock, at, by)
 
@@ -97,7 +110,7 @@ class Desk:
             )
 
         try:
-            opened = await _answer(start)
+            opened = await _answer(start, f"eng.{engagement_id}")
         except WorkflowAlreadyStartedError:
             return await self._closed_one(engagement_id, wish)
         if clock is ClockKind.TEST:
@@ -114,15 +127,15 @@ class Desk:
             TransitionError: the command is dated after the engagement's clock.
             EngagementError: as the process refuses it.
         """
-        clock = await self.clock(engagement_id)
-        if command.at > clock.now:
-            raise TransitionError(
-                f"the clock of {engagement_id} stands at {clock.now.isoformat()}, found a command "
-                f"of {command.at.isoformat()}, expected that time or earlier"
-            )
+        clock = await self._clock_for(engagement_id, command)
         process = ".".join(("eng", engagement_id, *path))
         received = command.model_copy(update={"received_at": clock.now})
-        receipt: Receipt = await self._update(process, update, received, Receipt)
+        try:
+            receipt: Receipt = await self._update(process, update, received, Receipt)
+        except NotFound:
+            if (done := await self._done(process, command)) is not None:
+                return done
+            raise
         if clock.kind is ClockKind.TEST:
             await self._settle([process], clock.now)
         return receipt
@@ -150,13 +163,14 @@ class Desk:
 
         Raises:
             NotFound: no such engagement.
-            TermsError: the contract does not bet on that indicator.
+            NotAuthorised: only the client's IT lead signs for a source (sr-source).
+            TermsError: the contract does not bet on that indicator, or the day is still to come.
+            TransitionError: it is dated after the engagement's clock.
         """
-        clock = await self.clock(engagement_id)
+        clock = await self._clock_for(engagement_id, reading)
         await add_reading(self.pool, engagement_id, reading)
-        bets = await self._processes(
-            engagement_id, "kind = 'value_bet' and waiting_for = 'readings'"
-        )
+        over = "kind = 'value_bet' and (waiting_for = 'readings' or due_at <= $2)"
+        bets = await self._processes(engagement_id, over, clock.now)
         for bet in bets:
             await self._signal(bet, "readings_arrived")
         if clock.kind is ClockKind.TEST:
@@ -248,12 +262,37 @@ class Desk:
     async def _update(self, process: str, update: str, argument: BaseModel, answer: type[T]) -> T:
         handle = self.client.get_workflow_handle(process)
         return await _answer(
-            lambda: handle.execute_update(update, argument, result_type=answer, rpc_timeout=ANSWER)
+            lambda: handle.execute_update(update, argument, result_type=answer, rpc_timeout=ANSWER),
+            process,
         )
+
+    async def _done(self, process: str, command: Command) -> Receipt | None:
+        """The receipt of a command to a process that has ended, from what is on record."""
+        async with transaction(self.pool) as connection:
+            rows = await connection.fetch(
+                """
+                select type from event
+                where workflow_id = $1 and command_id = $2 and actor = $3 order by id
+                """,
+                process,
+                command.command_id,
+                command.by,
+            )
+        events = tuple(row["type"] for row in rows)
+        return Receipt(command_id=command.command_id, events=events) if events else None
+
+    async def _clock_for(self, engagement_id: str, command: Command) -> Clock:
+        clock = await self.clock(engagement_id)
+        if command.at > clock.now:
+            raise TransitionError(
+                f"the clock of {engagement_id} stands at {clock.now.isoformat()}, found a command "
+                f"of {command.at.isoformat()}, expected that time or earlier"
+            )
+        return clock
 
     async def _signal(self, process: str, signal: str) -> None:
         handle = self.client.get_workflow_handle(process)
-        await _answer(lambda: handle.signal(signal))
+        await _answer(lambda: handle.signal(signal), process)
 
     async def _set_clock(self, engagement_id: str, now: datetime) -> None:
         async with transaction(self.pool) as connection:
@@ -337,7 +376,7 @@ def _first_state(
     )
 
 
-async def _answer(call: Callable[[], Awaitable[T]]) -> T:
+async def _answer(call: Callable[[], Awaitable[T]], process: str) -> T:
     """Make a call to Temporal; what it refuses comes back as the error it was raised as.
 
     A process that just renews itself, or whose worker is replaced, is asked again: a command is
@@ -353,7 +392,6 @@ async def _answer(call: Callable[[], Awaitable[T]]) -> T:
             raise Unavailable("no answer yet; ask again with the same command id") from late
         except RPCError as failure:
             if failure.status is RPCStatusCode.NOT_FOUND:
-                process = failure.message.rpartition(" ")[2]
                 raise NotFound(f"{process} does not run now") from failure
             if failure.status not in PASSING or (pause := next(patience, None)) is None:
                 raise Unavailable(f"Temporal does not answer: {failure.message}") from failure

@@ -80,6 +80,7 @@ async def worker_alone(settings: Settings) -> AsyncIterator[Office]:
     """
     async with AsyncExitStack() as stack:
         dsn, temporal = _addresses(settings)
+        await migrate(dsn)
         sdk_metrics = f"127.0.0.1:{settings.sdk_metrics_port or _free_port()}"
         pool = await _pool(stack, dsn)
         client = await _client(settings, temporal, telemetry(sdk_metrics))

@@ -6,15 +6,14 @@ import structlog
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
 from activities.export import Receivers
 from activities.postgres import Pool, transaction
-from contracts.errors import Unavailable
 from lifecycle.orders import Deliver
 from workflows.delivery import DeliveryWorkflow
 
 POLL_SECONDS = 0.3
+OUTAGE_SECONDS = 3.0
 BATCH = 100
 
 log = structlog.get_logger()
@@ -27,8 +26,9 @@ async def relay(client: Client, pool: Pool, receivers: Receivers, queue: str, ex
             for kind, key in await _waiting(pool, receivers):
                 await _start(client, kind, key, queue, exports)
                 await _started(pool, key)
-        except (Unavailable, RPCError) as down:
-            log.warning("relay waits", reason=str(down))
+        except Exception as broken:  # whatever it is, deliveries must not end with it
+            log.warning("relay waits", reason=repr(broken))
+            await asyncio.sleep(OUTAGE_SECONDS)
         await asyncio.sleep(POLL_SECONDS)
 
 

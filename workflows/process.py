@@ -98,6 +98,10 @@ class Process(Generic[S]):
         """Take working days that were decreed after the contract was signed."""
         return await self.take(command, self._with_days)
 
+    @set_calendar.validator
+    def check_set_calendar(self, command: SetCalendar) -> None:
+        self.check(command, self._with_days)
+
     @workflow.signal
     def nudge(self) -> None:
         """Try again what was refused, and look whether to renew."""
@@ -236,6 +240,7 @@ class Process(Generic[S]):
         return PARK if due_at is None else due_at - workflow.now()
 
     def _with_days(self, command: SetCalendar) -> Sequence[Event]:
+        self.sign(command.by, Role.DELIVERY_LEAD)
         old = self.s.setting.calendar
         calendar = BusinessCalendar(
             id=f"{old.id}+{command.command_id}",

@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tollkeeper.cli import main
 
@@ -89,7 +90,7 @@ def _temporal() -> str:
 @pytest.fixture
 def call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Answer]:
+) -> Iterator[Callable[..., Answer]]:
     """The command inside this process, from an empty folder: quick, where nothing has to run."""
     monkeypatch.chdir(tmp_path)
 
@@ -103,4 +104,5 @@ def call(
             code = ended.code if isinstance(ended.code, int) else 1
         return Answer(words, code, *capsys.readouterr())
 
-    return called
+    yield called
+    structlog.reset_defaults()  # the log went to a standard error that is gone with the test

@@ -154,7 +154,7 @@ class Story:
     ) -> None:
         reading = AddReading(
             command_id=command or f"{indicator}-{day}",
-            by="sun.hao",
+            by="zhao.min",
             at=_at(day),
             indicator=indicator,
             measured_on=date.fromisoformat(day),

@@ -54,7 +54,7 @@ class _KillerInbound(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         [order] = input.args
-        crash, here = self.killer.crash, order.key.endswith(f":{self.killer.crash.order}")
+        crash, here = self.killer.crash, order.key.endswith(self.killer.crash.order)
         if here and not crash.committed:
             await self.killer.stop()
         answer = await super().execute_activity(input)

@@ -1,12 +1,27 @@
 """What the processes answer to people: once each, in order, and only from those who may."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
-from contracts.commands import AnswerPosition, CompleteStep, Stance, SubmitEvidence
+from contracts.commands import (
+    AddReading,
+    AnswerPosition,
+    CompleteStep,
+    Decide,
+    Outcome,
+    Stance,
+    SubmitEvidence,
+)
 from contracts.contract import Role
-from contracts.errors import KeyReused, NotAuthorised, NotFound, TransitionError
+from contracts.errors import (
+    EngagementError,
+    KeyReused,
+    NotAuthorised,
+    NotFound,
+    TransitionError,
+)
 from contracts.setting import ClockKind
 from tests.workflow.conftest import example
 from tollkeeper.desk import Desk
@@ -107,6 +122,74 @@ async def test_a_milestone_that_does_not_run_is_not_found(desk: Desk, engagement
     )
     with pytest.raises(NotFound, match="does not run now"):
         await desk.ask("submit", submission, engagement_id, "milestone", "M1")
+
+
+async def test_the_last_command_of_a_process_asked_again_has_its_receipt(
+    desk: Desk, engagement_id: str
+) -> None:
+    story = Story(desk, engagement_id, example("key-account"))
+    await story.opened_twice()
+    await story.positions_agree()
+    await story.steps_done(story.contract.micro_consulting.plan.steps)
+    micro = await desk.micro_consulting(engagement_id)
+    signatures = [
+        Decide(
+            command_id=by, by=by, at=story.moment, role=role, outcome=Outcome.PROCEED, reason="x"
+        )
+        for by, role in (("li.wei", Role.BUSINESS_LEAD), ("zhao.min", Role.IT_LEAD))
+    ]
+    for signature in signatures:
+        receipt = await desk.ask("decide", signature, engagement_id, *micro)
+    again = await desk.ask("decide", signatures[-1], engagement_id, *micro)
+    assert again.events == receipt.events == ("decision.signed", "engagement.proceeded")
+    with pytest.raises(
+        NotFound, match=rf"eng\.{engagement_id}\.micro\.key-account does not run now"
+    ):
+        await desk.ask(
+            "decide",
+            signatures[-1].model_copy(update={"command_id": "new"}),
+            engagement_id,
+            *micro,
+        )
+
+
+async def test_a_reading_is_signed_by_the_it_lead_and_of_a_day_that_was(
+    desk: Desk, engagement_id: str
+) -> None:
+    await opened(desk, engagement_id)
+    reading = AddReading(
+        command_id="r1",
+        by="zhao.min",
+        at=NINE,
+        indicator="ka-dso-days",
+        measured_on=NINE.date(),
+        value=Decimal("90.5"),
+        sample=40,
+        source="ERP",
+        evidence="x.csv",
+    )
+    for wrong, refusal in (
+        ({"by": "sun.hao"}, "expected the contract's it lead: zhao.min"),
+        ({"measured_on": date(2031, 1, 1)}, "found a reading of 2031-01-01"),
+        ({"indicator": "win-rate-value"}, "found a reading of 'win-rate-value'"),
+        ({"at": NINE + timedelta(hours=1)}, "expected that time or earlier"),
+    ):
+        with pytest.raises(EngagementError, match=refusal):
+            await desk.add_reading(engagement_id, reading.model_copy(update=wrong))
+    await desk.add_reading(engagement_id, reading)
+    earlier = reading.model_copy(update={"at": NINE - timedelta(minutes=1)})
+    await desk.add_reading(engagement_id, earlier)  # the same command, said again
+    count = await desk.pool.fetchval(
+        "select count(*) from reading where engagement_id = $1", engagement_id
+    )
+    assert count == 1
+
+
+async def test_somebody_the_contract_does_not_name_opens_nothing(
+    desk: Desk, engagement_id: str
+) -> None:
+    with pytest.raises(NotAuthorised, match="expected one of the contract's people"):
+        await desk.open(engagement_id, example("key-account"), ClockKind.TEST, NINE, "nobody")
 
 
 async def test_an_unknown_engagement_is_not_found(desk: Desk) -> None:

@@ -40,15 +40,15 @@ from workflows.value_bet import ValueBetWorkflow
 CONTRACTS = {"block_invoicing": "key-account", "withhold_payment": "key-account-withheld"}
 """By effect of the hold; each worker that crashes has an engagement of either kind."""
 
-STEPS = ("place", "#2", "W6:verdict", "W6:release", "W6:forfeit", "#3")
+STEPS = ("B1:place", "B1:#2", "B1:W6:verdict", "B1:W6:release", "B1:W6:forfeit", "B1:#3")
 """The orders of a bet to the end of its first settlement; its second record says that W6 runs."""
 
 CRASHES = [
-    Crash("place", committed=False, engagements=len(CONTRACTS)),
+    Crash("B1:place", committed=False, engagements=len(CONTRACTS)),
     *(Crash(step, committed=True, engagements=len(CONTRACTS)) for step in STEPS),
 ]
 
-FORGOTTEN = Crash("#2", committed=True, engagements=1)
+FORGOTTEN = Crash("eng.E1:#2", committed=True, engagements=1)
 """The second record of an engagement: that of the first answer on its value position."""
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -120,6 +120,9 @@ class Stage:
                 await asyncio.wait(playing.values())
         return {effect: played.result() for effect, played in playing.items()}
 
+    def desk(self, queue: str = TASK_QUEUE) -> Desk:
+        return Desk(self.client, self.pool, queue)
+
     async def work_until_dead(self, queue: str, crash: Crash) -> None:
         """Have a worker work that dies at the point of its crash."""
         worker = self.processes.Process(
@@ -135,7 +138,7 @@ class Stage:
 
     async def _play(self, id: str, effect: str, queue: str) -> Books:
         """Laid down up to go-live by its own activities; from there on, its value bet runs."""
-        contract, desk = example(CONTRACTS[effect]), Desk(self.client, self.pool, queue)
+        contract, desk = example(CONTRACTS[effect]), self.desk(queue)
         await self._lay_down(id, contract)
         bet = await self.client.start_workflow(
             ValueBetWorkflow.run, _bet(id, contract), id=f"eng.{id}.bet.B1", task_queue=queue
@@ -270,19 +273,19 @@ async def _settlements(data: Path) -> Settlements:
 async def _forgotten(data: Path) -> list[str]:
     """What happened to a command when the worker died that took it, then Temporal, and its author."""
     async with stage(data) as before:
-        asking = asyncio.create_task(_asked(before, Role.UNIT_HEAD))
+        asking = asyncio.create_task(_asked(before.desk(), "E1", Role.UNIT_HEAD))
         await before.work_until_dead(TASK_QUEUE, FORGOTTEN)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
     async with stage(data) as after, working(after.client, after.pool, {}):
-        await _asked(after, Role.GROUP_MANAGEMENT)
+        await _asked(after.desk(), "E1", Role.GROUP_MANAGEMENT)
         return [event.type.value for event in await timeline(after.pool, "E1")]
 
 
-async def _asked(stage: Stage, role: Role) -> None:
-    desk = Desk(stage.client, stage.pool)
-    await desk.open("E1", example("key-account"), ClockKind.TEST, _at(BEGUN_ON), "sun.hao")
-    await desk.ask("answer_position", _answer(role), "E1")
+async def _asked(desk: Desk, id: str, *roles: Role) -> None:
+    await desk.open(id, example("key-account"), ClockKind.TEST, _at(BEGUN_ON), "sun.hao")
+    for role in roles:
+        await desk.ask("answer_position", _answer(role), id)
 
 
 @pytest.fixture(scope="module")

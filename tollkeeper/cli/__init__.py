@@ -3,10 +3,12 @@
 Exit codes: 0 done, 1 refused, 2 the call itself is wrong, 3 a system is not reachable.
 """
 
+import logging
 import sys
 
 import asyncpg
-from cyclopts import App, CycloptsError
+import structlog
+from cyclopts import App, CycloptsError, Parameter
 
 from contracts.errors import EngagementError, Unavailable
 from tollkeeper.cli import clock, contract, engagement, milestone, money, reading, run, step
@@ -19,6 +21,7 @@ app = App(
     name="tollkeeper",
     help="Carries a signed consulting contract to the day its value is measured.",
     version=product_version,
+    default_parameter=Parameter(negative=()),
 )
 for part in (run, contract, engagement, clock, step, milestone, reading, money):
     part.register(app)
@@ -26,6 +29,9 @@ for part in (run, contract, engagement, clock, step, milestone, reading, money):
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # A refusal is on record and in the metrics; its traceback tells nobody anything.
+    logging.getLogger("temporalio.activity").setLevel(logging.ERROR)
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=True)
     except CycloptsError:

@@ -21,7 +21,7 @@ from tollkeeper.cli.common import MICRO, Asked, ask, at_the_desk, in_the_records
 from tollkeeper.cli.contract import load
 from tollkeeper.cli.screen import TABLES, Output, dump, lasting, out, table, when
 from tollkeeper.office import Office
-from tollkeeper.queries import EngagementDetail, Happening
+from tollkeeper.queries import EngagementDetail, Happening, Waiting
 from tollkeeper.queries import engagement as find
 from tollkeeper.queries import engagements as find_all
 from tollkeeper.queries import timeline as find_timeline
@@ -130,11 +130,17 @@ def _show(found: EngagementDetail) -> None:
                 process.waiting.for_whom if process.waiting else "",
                 process.waiting.why if process.waiting else "",
                 when(process.waiting.since, zone) if process.waiting else "",
-                when(process.waiting.due_at, zone) if process.waiting else "",
+                _until(process.waiting, zone),
             )
             for process in found.processes
         ],
     )
+
+
+def _until(wait: Waiting | None, zone: str) -> str:
+    if wait is None:
+        return ""
+    return "overdue" if wait.overdue else when(wait.due_at, zone)
 
 
 def timeline(engagement: str, /, *, output: Output = TABLES) -> None:
@@ -143,7 +149,7 @@ def timeline(engagement: str, /, *, output: Output = TABLES) -> None:
     rows = in_the_records(lambda pool: find_timeline(pool, engagement))
     if output.json:
         return dump(rows)
-    table("Timeline", ["when", "what", "who", "facts"], [_happening(row) for row in rows])
+    table("Timeline", ["when, UTC", "what", "who", "facts"], [_happening(row) for row in rows])
 
 
 def _happening(row: Happening) -> tuple[str, str, str, str]:

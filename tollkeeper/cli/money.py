@@ -51,7 +51,7 @@ def list_holds(engagement: str | None = None, /, *, output: Output = TABLES) -> 
 
 
 def list_invoices(engagement: str | None = None, /, *, output: Output = TABLES) -> None:
-    """Every invoice and credit note, in the order of their numbers.
+    """Every invoice and credit note, by date and number.
 
     Parameters
     ----------
