@@ -24,6 +24,7 @@ UNREACHABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.InvalidAuthorizationSpecificationError,
 )
 
 
@@ -34,9 +35,11 @@ async def connect(dsn: str, size: int = 10) -> Pool:
         Unavailable: no database answers at that address.
     """
     with _unavailable():
-        return await asyncpg.create_pool(
+        pool = await asyncpg.create_pool(
             dsn, min_size=0, max_size=size, command_timeout=COMMAND_SECONDS, init=_prepare
         )
+        async with pool.acquire(timeout=COMMAND_SECONDS):
+            return pool
 
 
 @asynccontextmanager

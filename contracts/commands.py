@@ -126,7 +126,7 @@ class SetCalendar(Command):
 
     working: tuple[date, ...] = ()
     off: tuple[date, ...] = ()
-    last_year: int
+    last_year: Annotated[int, Field(ge=2000, le=2099)]
 
 
 class AddReading(Command):

@@ -133,9 +133,9 @@ class Desk:
         try:
             receipt: Receipt = await self._update(process, update, received, Receipt)
         except NotFound:
-            if (done := await self._done(process, command)) is not None:
-                return done
-            raise
+            if (done := await self._done(process, command)) is None:
+                raise
+            receipt = done
         if clock.kind is ClockKind.TEST:
             await self._settle([process], clock.now)
         return receipt
@@ -177,7 +177,12 @@ class Desk:
             await self._settle(bets, clock.now)
 
     async def set_calendar(self, engagement_id: str, command: SetCalendar) -> list[Receipt]:
-        """Give every process of an engagement working days decreed after the signature."""
+        """Give every process of an engagement working days decreed after the signature.
+
+        Raises:
+            NotFound: no such engagement.
+        """
+        await self._clock_for(engagement_id, command)
         path_of = len(f"eng.{engagement_id}")
         return [
             await self.ask(
@@ -235,12 +240,25 @@ class Desk:
                     f"the clock of {engagement_id} stands at {clock.now.isoformat()}, "
                     f"found {goal.isoformat()}, expected a later time"
                 )
-            await self._settle(await self._processes(engagement_id, "true"), clock.now)
+            running = await self._processes(engagement_id, "true")
+            begun = await self._begun(engagement_id)
+            await self._settle([*running, *begun], clock.now)
             while (due := (await self.clock(engagement_id)).next_due) is not None and due <= goal:
                 await self._set_clock(engagement_id, due)
                 await self._settle(await self._processes(engagement_id, "due_at <= $2", due), due)
             await self._set_clock(engagement_id, goal)
         return await self.clock(engagement_id)
+
+    async def _begun(self, engagement_id: str) -> list[str]:
+        """The processes that the engagement has begun; after a crash one may not be on record yet."""
+        engagement = f"eng.{engagement_id}"
+        try:
+            described = await _answer(
+                self.client.get_workflow_handle(engagement).describe, engagement
+            )
+        except NotFound:
+            return []
+        return [child.workflow_id for child in described.raw_description.pending_children]
 
     async def _settle(self, processes: Iterable[str], now: datetime) -> None:
         """Let processes do what is due, then those they wrote to, until nothing is left to do."""

@@ -56,10 +56,10 @@ async def whole_office(settings: Settings, told: Told) -> AsyncIterator[Office]:
         temporal = settings.temporal or addresses.temporal
         assert dsn
         assert temporal
+        pool = await _pool(stack, dsn)
         told("bringing the database up to date")
         await migrate(dsn)
         sdk_metrics = f"127.0.0.1:{settings.sdk_metrics_port or _free_port()}"
-        pool = await _pool(stack, dsn)
         client = await _client(settings, temporal, telemetry(sdk_metrics))
         told("starting the worker")
         await stack.enter_async_context(
@@ -80,9 +80,9 @@ async def worker_alone(settings: Settings) -> AsyncIterator[Office]:
     """
     async with AsyncExitStack() as stack:
         dsn, temporal = _addresses(settings)
+        pool = await _pool(stack, dsn)
         await migrate(dsn)
         sdk_metrics = f"127.0.0.1:{settings.sdk_metrics_port or _free_port()}"
-        pool = await _pool(stack, dsn)
         client = await _client(settings, temporal, telemetry(sdk_metrics))
         await stack.enter_async_context(
             working(client, pool, settings.receivers(), build_id=settings.build_id)

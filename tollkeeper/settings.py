@@ -32,8 +32,12 @@ class Settings(BaseSettings):
     )
     notice_url: HttpUrl | None = Field(None, description="receives reminders and escalations")
     sandbox_url: HttpUrl | None = Field(None, description="receives everything of test clocks")
-    metrics_port: int = Field(0, description="port of /metrics and /status; 0 picks a free one")
-    sdk_metrics_port: int = Field(0, description="port of the Temporal SDK's metrics; 0 picks one")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="port of /metrics and /status; 0 picks a free one"
+    )
+    sdk_metrics_port: int = Field(
+        0, ge=0, le=65535, description="port of the Temporal SDK's metrics; 0 picks one"
+    )
 
     def receivers(self) -> Receivers:
         """Which message goes where; the sandbox never reaches finance."""

@@ -60,7 +60,7 @@ async def test_an_id_in_use_is_not_opened_under_another_contract(
 ) -> None:
     await opened(desk, engagement_id)
     with pytest.raises(KeyReused, match="KA-2024-017@v1"):
-        await desk.open(engagement_id, example("after-sales"), ClockKind.TEST, NINE, "sun.hao")
+        await desk.open(engagement_id, example("after-sales"), ClockKind.TEST, NINE, "xu.jing")
 
 
 async def test_a_contract_version_stands_for_one_text(desk: Desk, engagement_id: str) -> None:

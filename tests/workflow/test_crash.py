@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.engagements import Engagements
 from activities.postgres import Pool, connect
@@ -35,6 +36,7 @@ from tollkeeper.queries import timeline
 from tollkeeper.settings import TASK_QUEUE
 from tollkeeper.verify import Verification, verify
 from tollkeeper.worker import working
+from workflows.engagement import EngagementWorkflow
 from workflows.value_bet import ValueBetWorkflow
 
 CONTRACTS = {"block_invoicing": "key-account", "withhold_payment": "key-account-withheld"}
@@ -347,3 +349,43 @@ async def test_a_command_outlives_the_worker_and_the_server_that_took_it_though_
 
 async def test_the_ledger_verifies_after_all_crashes(settlements: Settlements) -> None:
     assert [check.title for check in settlements.verification.checks if not check.ok] == []
+
+
+class Late(Interceptor):
+    """Holds the first record of a micro-consulting back, and says when it has come to it."""
+
+    def __init__(self) -> None:
+        self.come, self.go_on = asyncio.Event(), asyncio.Event()
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _LateInbound(next, self)
+
+
+class _LateInbound(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, late: Late) -> None:
+        super().__init__(next)
+        self.late = late
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        if input.args[0].key.endswith(".micro.key-account:#1"):
+            self.late.come.set()
+            await self.late.go_on.wait()
+        return await super().execute_activity(input)
+
+
+async def test_a_clock_waits_for_a_process_that_is_not_on_record_when_its_author_is_killed(
+    desk: Desk,
+) -> None:
+    queue, late, id = f"{TASK_QUEUE}-late", Late(), "late"
+    engagement = desk.client.get_workflow_handle(f"eng.{id}")
+    here = Desk(desk.client, desk.pool, queue)
+    async with working(desk.client, desk.pool, {}, queue=queue, interceptors=[late]):
+        asking = asyncio.create_task(_asked(here, id, Role.UNIT_HEAD, Role.GROUP_MANAGEMENT))
+        await late.come.wait()
+        # It has heard of the new process, and takes that with it.
+        await engagement.execute_update(EngagementWorkflow.settle, Tick(now=_at(BEGUN_ON)))
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        asyncio.get_running_loop().call_later(0.5, late.go_on.set)
+        await here.advance(id, _at(LIVE_ON))
+        assert await here.micro_consulting(id) == ("micro", "key-account")
