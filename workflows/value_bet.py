@@ -114,8 +114,9 @@ class ValueBetWorkflow(Process[BetState]):
                 self.remind(EventType.READINGS_OVERDUE, wait, due_at)
 
     def _more_readings(self) -> Callable[[], bool]:
-        seen = self.readings
-        return lambda: self.readings > seen
+        """A reading's own signal, or a nudge where that got lost."""
+        seen = self.readings + self.nudges
+        return lambda: self.readings + self.nudges > seen
 
     async def released(self, window: SettlementWindow, verdict: Verdict, at: datetime) -> None:
         """What the window won leaves the hold, on an invoice or as payable."""

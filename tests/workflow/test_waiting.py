@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 
+from activities.readings import add_reading
 from contracts.calendar import Period, add_period
-from contracts.commands import SetCalendar
+from contracts.commands import AddReading, SetCalendar
 from contracts.contract import Contract
 from contracts.events import EventType
 from tests.workflow.conftest import example
@@ -65,6 +67,35 @@ async def test_what_was_not_measured_is_waited_for_and_never_a_miss(
     assert (str(hold.released), str(hold.forfeited)) == ("216000.00", "108000.00")
     settled = (await invoices(desk.pool, story.id))[-1]
     assert settled.issued_on == story.calendar.local_date(due_at)
+
+
+async def test_a_nudge_makes_a_bet_look_again_where_the_signal_of_a_reading_got_lost(
+    desk: Desk, engagement_id: str
+) -> None:
+    story, started_on = await live(desk, engagement_id)
+    month_6 = add_period(started_on, Period(months=6))
+    await desk.advance(story.id, story.calendar.end_of_day(month_6))
+    now = (await desk.clock(story.id)).now
+    for name in ("win-rate-count", "ka-dso-days"):
+        reading = AddReading(
+            command_id=name,
+            by="zhao.min",
+            at=now,
+            indicator=name,
+            measured_on=month_6,
+            value=Decimal("0.25") if name == "win-rate-count" else Decimal("90"),
+            sample=100,
+            source="ERP",
+            evidence="x.csv",
+        )
+        await add_reading(desk.pool, story.id, reading)  # stored, and nobody is told
+    (hold,) = await holds(desk.pool, story.id)
+    assert hold.held == hold.placed
+    await desk.nudge(story.id)
+    await desk.advance(story.id, now)
+    (hold,) = await holds(desk.pool, story.id)
+    # 216,000.00 missed; of 108,000.00 an eighth: (90 - 91.25) / (81.25 - 91.25).
+    assert (str(hold.released), str(hold.forfeited)) == ("13500.00", "310500.00")
 
 
 async def test_silence_at_the_gate_reminds_and_escalates_and_decides_nothing(
