@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from activities.postgres import Connection
+from contracts.calendar import local_date
 from contracts.contract import Contract
 from contracts.errors import NotFound
 from contracts.fields import canonical
@@ -26,7 +26,7 @@ class Agreement:
 
     def local_date(self, instant: datetime) -> date:
         """The date in the contract's time zone, on which a document is dated."""
-        return instant.astimezone(ZoneInfo(self.contract.timezone)).date()
+        return local_date(instant, self.contract.timezone)
 
 
 async def agreement(connection: Connection, engagement_id: str) -> Agreement:

@@ -47,6 +47,11 @@ def add_period(start: date, period: Period) -> date:
     return start + relativedelta(months=period.months, days=period.days)
 
 
+def local_date(instant: datetime, timezone: str) -> date:
+    """The date in that time zone at that instant."""
+    return instant.astimezone(ZoneInfo(timezone)).date()
+
+
 @dataclass(frozen=True)
 class BusinessCalendar:
     """Which days count as working days, for stated years, in one time zone; it travels as data.
@@ -89,7 +94,7 @@ class BusinessCalendar:
 
     def local_date(self, instant: datetime) -> date:
         """The contract's own date at that instant."""
-        return instant.astimezone(ZoneInfo(self.timezone)).date()
+        return local_date(instant, self.timezone)
 
     def working_days_after(self, start: datetime, days: int) -> datetime:
         """End of the `days`-th working day after the day of `start`; that day itself never counts."""

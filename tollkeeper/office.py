@@ -56,19 +56,7 @@ async def whole_office(settings: Settings, told: Told) -> AsyncIterator[Office]:
         temporal = settings.temporal or addresses.temporal
         assert dsn
         assert temporal
-        pool = await _pool(stack, dsn)
-        told("bringing the database up to date")
-        await migrate(dsn)
-        sdk_metrics = f"127.0.0.1:{settings.sdk_metrics_port or _free_port()}"
-        client = await _client(settings, temporal, telemetry(sdk_metrics))
-        told("starting the worker")
-        await stack.enter_async_context(
-            working(client, pool, settings.receivers(), build_id=settings.build_id)
-        )
-        exporter = await stack.enter_async_context(
-            Exporter(pool, port=settings.metrics_port, status=lambda: _status(pool))
-        )
-        yield Office(pool, client, Desk(client, pool), addresses, exporter.address, sdk_metrics)
+        yield await _at_work(stack, settings, dsn, temporal, addresses, told)
 
 
 @asynccontextmanager
@@ -80,17 +68,7 @@ async def worker_alone(settings: Settings) -> AsyncIterator[Office]:
     """
     async with AsyncExitStack() as stack:
         dsn, temporal = _addresses(settings)
-        pool = await _pool(stack, dsn)
-        await migrate(dsn)
-        sdk_metrics = f"127.0.0.1:{settings.sdk_metrics_port or _free_port()}"
-        client = await _client(settings, temporal, telemetry(sdk_metrics))
-        await stack.enter_async_context(
-            working(client, pool, settings.receivers(), build_id=settings.build_id)
-        )
-        exporter = await stack.enter_async_context(
-            Exporter(pool, port=settings.metrics_port, status=lambda: _status(pool))
-        )
-        yield Office(pool, client, Desk(client, pool), Addresses(), exporter.address, sdk_metrics)
+        yield await _at_work(stack, settings, dsn, temporal, Addresses(), _untold)
 
 
 @asynccontextmanager
@@ -127,6 +105,34 @@ async def records(settings: Settings) -> AsyncIterator[Pool]:
             assert dsn
             await migrate(dsn)
         yield await _pool(stack, dsn)
+
+
+async def _at_work(
+    stack: AsyncExitStack,
+    settings: Settings,
+    dsn: str,
+    temporal: str,
+    addresses: Addresses,
+    told: Told,
+) -> Office:
+    """A worker at these servers with its metrics, until the stack unwinds."""
+    pool = await _pool(stack, dsn)
+    told("bringing the database up to date")
+    await migrate(dsn)
+    sdk_metrics = f"127.0.0.1:{settings.sdk_metrics_port or _free_port()}"
+    client = await _client(settings, temporal, telemetry(sdk_metrics))
+    told("starting the worker")
+    await stack.enter_async_context(
+        working(client, pool, settings.receivers(), build_id=settings.build_id)
+    )
+    exporter = await stack.enter_async_context(
+        Exporter(pool, port=settings.metrics_port, status=lambda: _status(pool))
+    )
+    return Office(pool, client, Desk(client, pool), addresses, exporter.address, sdk_metrics)
+
+
+def _untold(_: str) -> None:
+    """Nobody watches."""
 
 
 def _addresses(settings: Settings) -> tuple[str, str]:
