@@ -4,7 +4,7 @@
 PY = .venv/bin/python
 UV = uv
 
-.PHONY: help demo test ops check lint types imports format lock bench wheel-smoke histories clean
+.PHONY: help demo schemes test ops check lint types imports format lock bench wheel-smoke histories clean
 .NOTPARALLEL:
 
 help: ## list the tasks
@@ -12,6 +12,9 @@ help: ## list the tasks
 
 demo: .venv/run.stamp ## carry an example engagement from signature to settlement
 	@.venv/bin/tollkeeper demo
+
+schemes: .venv/run.stamp ## settle the contracts of examples/schemes, compare with their expected numbers
+	@$(PY) -m tests.schemes
 
 test: .venv/dev.stamp ## run the tests
 	@.venv/bin/pytest

@@ -1,13 +1,13 @@
-"""`python -m bench [history|settle|steps]`: history alone, if nothing else is said."""
+"""`python -m bench [history|outcome|settle|steps]`: history alone, if nothing else is said."""
 
 import argparse
 import sys
 
-from bench import history, settle, steps
+from bench import history, outcome, settle, steps
 from tollkeeper.cli.common import running
 from tollkeeper.cli.screen import out
 
-BENCHES = {"history": history, "settle": settle, "steps": steps}
+BENCHES = {"history": history, "outcome": outcome, "settle": settle, "steps": steps}
 
 
 def main() -> int:
@@ -17,8 +17,8 @@ def main() -> int:
     wanted = parser.parse_args().bench
     kept = running(BENCHES[wanted or "history"].measure())
     if wanted is None:
-        out.print("\nThe others, each less than a minute on two idle cores:")
-        for name in ("settle", "steps"):
+        out.print("\nThe others, minutes each on two idle cores:")
+        for name in ("outcome", "settle", "steps"):
             out.print(f"  python -m bench {name:8} {BENCHES[name].__doc__}", markup=False)
     return 0 if kept else 1
 

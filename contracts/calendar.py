@@ -1,10 +1,11 @@
 """Working days, month arithmetic and clocks of a contract, as data. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import holidays
@@ -109,18 +110,47 @@ class BusinessCalendar:
         return self.end_of_day(add_period(start, period))
 
 
+DayOff = Literal["stays", "next_working_day", "previous_working_day"]
+"""Where a day goes that is no working day."""
+
+
+def due_day(
+    start: date, after: Period, working_days: int, day_off: DayOff, calendar: BusinessCalendar
+) -> date:
+    """The day a period and then some working days after `start`, which itself never counts.
+
+    Raises:
+        CalendarNotCovered: it has to know the working days of a year that the calendar does not.
+    """
+    day, left = add_period(start, after), working_days
+    while left > 0:
+        day += timedelta(days=1)
+        left -= calendar.is_working_day(day)
+    step = timedelta(days=-1 if day_off == "previous_working_day" else 1)
+    while day_off != "stays" and not calendar.is_working_day(day):
+        day += step
+    return day
+
+
 def country_calendar(
-    country: str, timezone: str, first_year: int, last_year: int, overrides: Mapping[date, bool]
+    country: str,
+    timezone: str,
+    first_year: int,
+    last_year: int,
+    overrides: Mapping[date, bool],
+    provisional: Collection[int] = (),
 ) -> BusinessCalendar:
     """The public holidays and decreed working weekends of a country, as data.
 
     Args:
         country: ISO 3166 code, or `weekdays` for Monday to Friday without holidays.
         overrides: day to "is a working day"; wins over the published calendar. A year that is
-            not decreed yet is covered only when it has overrides.
+            not decreed yet is covered only when it has overrides, or is provisional.
+        provisional: years to cover though they are only forecast, without make-up days.
 
     Returns:
-        A calendar that covers `first_year` up to the last year that is published or overridden.
+        A calendar that covers `first_year` up to the last year that is published, overridden or
+        provisional; its id says which of its years are provisional.
     """
     off = {day for day, works in overrides.items() if not works}
     on = {day for day, works in overrides.items() if works}
@@ -129,15 +159,17 @@ def country_calendar(
         published = holidays.country_holidays(country, years=year)
         decreed = {day for day in published.weekend_workdays if day.year == year}
         # China decrees its make-up days each November; a year without them is only a forecast.
-        if country == "CN" and not decreed:
+        if country == "CN" and not decreed and year not in provisional:
             if not any(day.year == year for day in overrides):
                 last_year = year - 1
                 break
         else:
             off |= {day for day in published if day.year == year} - on
             on |= decreed - off
+    forecast = [str(year) for year in sorted(provisional) if first_year <= year <= last_year]
+    marked = f",provisional:{'+'.join(forecast)}" if forecast else ""
     return BusinessCalendar(
-        id=f"{country}@{first_year}-{last_year}",
+        id=f"{country}@{first_year}-{last_year}{marked}",
         timezone=timezone,
         first_year=first_year,
         last_year=last_year,

@@ -1,14 +1,19 @@
 """What no single value of a contract shows: references, sums, roles, windows, clocks. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
 
+from pydantic import BaseModel
+
 from contracts.calendar import Period, add_period
 from contracts.contract import Bet, BetIndicator, Contract, Person, Phase, Role, SettlementWindow
+from contracts.errors import TermsError
 from contracts.fields import percent
-from contracts.indicators import BetRole, Direction, Indicator, catalogue
+from contracts.formula import Formula
+from contracts.indicators import BetRole, CatalogueEntry, Direction, Indicator, catalogue
 from contracts.money import Money
 from contracts.step_plan import Lead
 
@@ -64,28 +69,30 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 def ids_are_unique(contract: Contract) -> Problems:
     """An id is used once in its list, also where letters differ in case only."""
     steps = contract.micro_consulting.plan.steps
-    yield from _repeated((("fees", i, "id"), fee.id) for i, fee in enumerate(contract.fees))
-    yield from _repeated((("milestones", i, "id"), m.id) for i, m in enumerate(contract.milestones))
-    yield from _repeated((("bets", i, "id"), bet.id) for i, bet in enumerate(contract.bets))
-    yield from _repeated(((*loc, "id"), person.id) for loc, person in _people(contract))
-    yield from _repeated(
+    own = contract.own_indicators
+    yield from repeated((("fees", i, "id"), fee.id) for i, fee in enumerate(contract.fees))
+    yield from repeated((("milestones", i, "id"), m.id) for i, m in enumerate(contract.milestones))
+    yield from repeated((("bets", i, "id"), bet.id) for i, bet in enumerate(contract.bets))
+    yield from repeated((("own_indicators", i, "id"), entry.id) for i, entry in enumerate(own))
+    yield from repeated(((*loc, "id"), person.id) for loc, person in _people(contract))
+    yield from repeated(
         (("micro_consulting", "plan", "steps", i, "id"), step.id) for i, step in enumerate(steps)
     )
     for i, milestone in enumerate(contract.milestones):
-        yield from _repeated(
+        yield from repeated(
             (("milestones", i, "evidence", j), item) for j, item in enumerate(milestone.evidence)
         )
     for i, bet in enumerate(contract.bets):
-        yield from _repeated(
+        yield from repeated(
             (("bets", i, "indicators", j, "indicator"), terms.indicator)
             for j, terms in enumerate(bet.indicators)
         )
-        yield from _repeated(
+        yield from repeated(
             (("bets", i, "windows", j, "id"), window.id) for j, window in enumerate(bet.windows)
         )
 
 
-def _repeated(places: Iterable[tuple[Loc, str]]) -> Problems:
+def repeated(places: Iterable[tuple[Loc, str]]) -> Problems:
     seen: set[str] = set()
     for loc, name in places:
         if name.casefold() in seen:
@@ -95,6 +102,7 @@ def _repeated(places: Iterable[tuple[Loc, str]]) -> Problems:
 
 def references_exist(contract: Contract) -> Problems:
     """What an id points to is in the document."""
+    known = contract.indicators()
     fees = [fee.id for fee in contract.fees]
     plan = contract.micro_consulting.plan
     steps = [step.id for step in plan.steps]
@@ -107,7 +115,7 @@ def references_exist(contract: Contract) -> Problems:
     for i, bet in enumerate(contract.bets):
         indicators = [terms.indicator for terms in bet.indicators]
         # A name that is misspelt there is told there, and once.
-        if catalogue().indicators.keys() >= set(indicators):
+        if known.keys() >= set(indicators):
             for loc, _, settled in _settled(i, bet):
                 yield from _unknown(loc, settled, indicators)
 
@@ -226,27 +234,31 @@ def weights_are_whole(contract: Contract) -> Problems:
 
 
 def indicators_carry_money(contract: Contract) -> Problems:
-    """Each indicator is one of the catalogue that may settle, aimed at its better side."""
+    """Each indicator is a known one that may settle, aimed at its better side."""
+    known = contract.indicators()
     for i, bet in enumerate(contract.bets):
         for j, terms in enumerate(bet.indicators):
             loc = ("bets", i, "indicators", j)
-            entry = catalogue().indicators.get(terms.indicator)
+            entry = known.get(terms.indicator)
             if entry:
                 yield from _role(loc, entry)
                 yield from _direction(loc, terms, entry)
             else:
-                yield _not_in_catalogue((*loc, "indicator"), terms.indicator)
+                yield from _vanity((*loc, "indicator"), terms.indicator) or [
+                    unknown_indicator((*loc, "indicator"), terms.indicator, known)
+                ]
 
 
-def _not_in_catalogue(loc: Loc, wanted: str) -> Problem:
-    known = catalogue()
-    instead = known.rejected.get(wanted)
-    if instead:
-        expected = f"a measure of value instead, {' or '.join(instead)}"
-        return Problem(loc, f"the vanity metric {wanted!r}", expected, "IND-06")
+def unknown_indicator(loc: Loc, wanted: str, known: Iterable[str]) -> Problem:
     expected = "an indicator of the catalogue"
-    near = nearest(wanted, known.indicators)
-    return Problem(loc, repr(wanted), expected, "unknown_indicator", near)
+    return Problem(loc, repr(wanted), expected, "unknown_indicator", nearest(wanted, known))
+
+
+def _vanity(loc: Loc, wanted: str) -> list[Problem]:
+    instead = catalogue().rejected.get(wanted.casefold())
+    expected = f"a measure of value instead, {' or '.join(instead or ())}"
+    found = f"the vanity metric {wanted!r}"
+    return [Problem(loc, found, expected, "IND-06")] if instead else []
 
 
 def _role(loc: Loc, entry: Indicator) -> Problems:
@@ -269,6 +281,40 @@ def _direction(loc: Loc, terms: BetIndicator, entry: Indicator) -> Problems:
             yield Problem((*loc, "target"), f"{target:f}", expected, "direction")
 
 
+def scoring_needs_only_numbers(contract: Contract) -> Problems:
+    """A bet has no named values, and its scoring gives a score for every attainment."""
+    for i, bet in enumerate(contract.bets):
+        for j, terms in enumerate(bet.indicators):
+            loc = ("bets", i, "indicators", j, "scoring")
+            named = [each for each in _formulas(loc, terms.scoring) if each[1].names]
+            for at, formula in named:
+                found = f"{str(formula)!r}, which names {', '.join(formula.names)}"
+                yield Problem(at, found, "numbers only", "unknown_ref")
+            if not named:
+                yield from _impossible(loc, terms)
+
+
+def _formulas(loc: Loc, value: object) -> Iterator[tuple[Loc, Formula]]:
+    if isinstance(value, Formula):
+        yield loc, value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _formulas((*loc, name), getattr(value, name))
+    elif isinstance(value, tuple):
+        for i, each in enumerate(value):
+            yield from _formulas((*loc, i), each)
+
+
+def _impossible(loc: Loc, terms: BetIndicator) -> Problems:
+    for attained in (Fraction(0), Fraction(1, 2), Fraction(1)):
+        try:
+            terms.scoring.score(attained)
+        except TermsError as impossible:
+            found, _, expected = str(impossible).removeprefix("found ").rpartition(", expected ")
+            yield Problem(loc, found, expected, "invalid_value")
+            return
+
+
 def settled_once(contract: Contract) -> Problems:
     """Every indicator of a bet is settled in exactly one window (BET-06)."""
     for i, bet in enumerate(contract.bets):
@@ -289,9 +335,10 @@ def settled_once(contract: Contract) -> Problems:
 
 def settled_when_readable(contract: Contract) -> Problems:
     """No indicator settles before it can be read (BET-06)."""
+    known = contract.indicators()
     for i, bet in enumerate(contract.bets):
         for loc, window, settled in _settled(i, bet):
-            entry = catalogue().indicators.get(settled)
+            entry = known.get(settled)
             if entry and _whole_months(window.after) < entry.readable_at_months:
                 found = f"{settled!r} in a window that ends after {window.after}"
                 expected = f"a window of P{entry.readable_at_months}M or longer"
@@ -323,15 +370,90 @@ def windows_are_in_order(contract: Contract) -> Problems:
 
 def value_is_counted_once(contract: Contract) -> Problems:
     """Within an overlap group one indicator carries money (INV-15)."""
-    groups: dict[str, str] = {}
+    known, groups = contract.indicators(), dict[str, str]()
     for i, bet in enumerate(contract.bets):
         for j, terms in enumerate(bet.indicators):
-            entry = catalogue().indicators.get(terms.indicator)
+            entry = known.get(terms.indicator)
             if entry and groups.setdefault(entry.overlap_group, entry.id) != entry.id:
                 first = groups[entry.overlap_group]
                 found = f"{entry.id!r} beside {first!r}, both of group {entry.overlap_group}"
                 loc = ("bets", i, "indicators", j, "indicator")
                 yield Problem(loc, found, "one indicator of that group", "INV-15")
+
+
+def own_indicators_are_sound(contract: Contract) -> Problems:
+    """Indicators that the shipped catalogue does not have keep its rules."""
+    for i, entry in enumerate(contract.own_indicators):
+        yield from check_indicator(("own_indicators", i), entry)
+
+
+def check_indicator(loc: Loc, entry: CatalogueEntry) -> Problems:
+    """What is wrong with an indicator that is not of the shipped catalogue."""
+    if entry.id.casefold() in catalogue().indicators:
+        found, expected = f"{entry.id!r}, which the shipped catalogue has", "an id of its own"
+        yield Problem((*loc, "id"), found, expected, "duplicate_id")
+    yield from _vanity((*loc, "id"), entry.id)
+    if entry.gaming.vanity_flag == "vanity_if_alone" and entry.bet_role is BetRole.SETTLEMENT:
+        found = "settlement for what flatters when alone"
+        yield Problem((*loc, "bet_role"), found, "trend or diagnostic", "IND-06")
+    yield from _band(loc, entry)
+    yield from repeated(((*loc, "inputs", i, "name"), g.name) for i, g in enumerate(entry.inputs))
+    yield from _example(loc, entry)
+
+
+def _band(loc: Loc, entry: CatalogueEntry) -> Problems:
+    aims_at_band = entry.direction is Direction.TARGET_BAND
+    if aims_at_band != (entry.band is not None):
+        found = "no band" if aims_at_band else "a band"
+        expected = f"{'one' if aims_at_band else 'none'}, as the direction is {entry.direction}"
+        yield Problem((*loc, "band"), found, expected, "direction")
+    elif entry.band and entry.band[0] >= entry.band[1]:
+        found = f"{entry.band[0]:f} to {entry.band[1]:f}"
+        yield Problem((*loc, "band"), found, "the lower bound first", "direction")
+
+
+def _example(loc: Loc, entry: CatalogueEntry) -> Problems:
+    """The formulas give what the example says: a value to four decimals, money to whole units."""
+    worth, example = entry.monetisation, entry.example
+    shipped = {name: each.illustrative_value for name, each in catalogue().parameters.items()}
+    known = {**shipped, **example.parameters}
+    for i, name in enumerate(worth.parameters):
+        if name not in known:
+            found, expected = f"{name!r} without a value", "its value in example.parameters"
+            at = (*loc, "monetisation", "parameters", i)
+            yield Problem(at, found, expected, "unknown_ref", nearest(name, known))
+            return
+    inputs = {given.name: given.example for given in entry.inputs}
+    agreed = {"delta": example.delta, **{name: known[name] for name in worth.parameters}}
+    yield from _computed(
+        (*loc, "formula"), entry.formula, inputs, (*loc, "example", "value"), example.value, 4
+    )
+    yield from _computed(
+        (*loc, "monetisation", "expression"),
+        worth.expression,
+        agreed,
+        (*loc, "example", "annual_cny"),
+        example.annual_cny,
+        0,
+    )
+
+
+def _computed(
+    loc: Loc, formula: Formula, values: Mapping[str, Decimal], at: Loc, stated: Decimal, digits: int
+) -> Problems:
+    if set(formula.names) != set(values):
+        found = f"a formula over {', '.join(formula.names) or 'nothing'}"
+        yield Problem(loc, found, f"one over {', '.join(values)}", "formula_names")
+        return
+    try:
+        value = round(formula.evaluate(values), digits)
+    except TermsError as impossible:
+        found, _, expected = str(impossible).rpartition(", expected ")
+        yield Problem(loc, found, expected, "example")
+        return
+    if value != Fraction(stated):
+        expected = f"{Decimal(value.numerator) / value.denominator:f}, as the formula gives it"
+        yield Problem(at, f"{stated:f}", expected, "example")
 
 
 def live_series_stand_apart(contract: Contract) -> Problems:
@@ -444,8 +566,10 @@ CHECKS = (
     reminders_come_first,
     weights_are_whole,
     indicators_carry_money,
+    scoring_needs_only_numbers,
     settled_once,
     settled_when_readable,
     windows_are_in_order,
     value_is_counted_once,
+    own_indicators_are_sound,
 )

@@ -4,15 +4,15 @@ Every command names who asks (`by`), when it happened in business time (`at`, aw
 id made by the client, so that asking twice is asking once. The desk adds when it came in.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.contract import Role
 from contracts.events import Event, EventType
-from contracts.fields import Id, Quantity, Text
+from contracts.fields import Day, Id, Instant, Quantity, Text
 from contracts.setting import ClockKind
 
 
@@ -23,8 +23,8 @@ class Command(BaseModel):
 
     command_id: Annotated[str, Field(min_length=1, max_length=100)]
     by: str
-    at: AwareDatetime
-    received_at: AwareDatetime | None = None
+    at: Instant
+    received_at: Instant | None = None
 
     def known_at(self) -> datetime:
         """When the engagement could know of it: no clock of the other side begins before."""
@@ -124,8 +124,8 @@ class CloseEngagement(Command):
 class SetCalendar(Command):
     """Working days that were decreed after the contract was signed."""
 
-    working: tuple[date, ...] = ()
-    off: tuple[date, ...] = ()
+    working: tuple[Day, ...] = ()
+    off: tuple[Day, ...] = ()
     last_year: Annotated[int, Field(ge=2000, le=2099)]
 
 
@@ -133,9 +133,9 @@ class AddReading(Command):
     """A measured value of an indicator; corrections are new readings of the same day."""
 
     indicator: Id
-    measured_on: date
+    measured_on: Day
     value: Quantity
-    sample: Annotated[int, Field(ge=0)]
+    sample: Annotated[int, Field(ge=0, le=1_000_000_000)]
     source: Text
     evidence: Text
 

@@ -1,21 +1,26 @@
 """The contract document v1: what two parties signed, as data; code knows kinds, not numbers. Pure."""
 
+import re
+from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
     StrictBool,
     StringConstraints,
+    ValidationInfo,
     model_validator,
 )
 
 from contracts.calendar import BusinessCalendar, country_calendar
-from contracts.errors import NotAuthorised, NotFound
+from contracts.errors import NotAuthorised, NotFound, Refused
 from contracts.fields import (
     Clause,
     Count,
@@ -29,13 +34,20 @@ from contracts.fields import (
     Title,
     canonical,
 )
+from contracts.indicators import CatalogueEntry, Indicator, catalogue
 from contracts.money import MINOR_DIGITS, Money, amounts_in
 from contracts.scoring import Scoring
 from contracts.step_plan import StepPlan, standard_plan
 
+if TYPE_CHECKING:
+    from contracts.parts import Parts
+
 PERSON_ID = r"^[a-z0-9][a-z0-9._-]{0,47}$"
+ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*", re.ASCII)
+"""Not `localtime` and `right/UTC`, which are what a machine makes of them."""
 YEARS_COVERED = 6
 """Years after signature for which the working days travel with an engagement, where published."""
+MAX_USES = 20
 
 
 class Role(StrEnum):
@@ -72,10 +84,28 @@ class Parties(Terms):
 
 
 class WorkingDays(Terms):
-    """Where working days come from; `overrides` decrees single days, and opens a year not yet published."""
+    """Where working days come from; `overrides` decrees single days, and opens a year not yet published.
+
+    `provisional_years` are covered though they are only forecast.
+    """
 
     country: Literal["CN", "weekdays"]
     overrides: dict[Day, Literal["working", "off"]] = Field(default_factory=dict)
+    # Left out where empty, so that a contract without has the digest that it always had.
+    provisional_years: Annotated[
+        tuple[Annotated[Count, Field(ge=2000, le=2099)], ...],
+        Field(exclude_if=lambda years: not years),
+    ] = ()
+
+    def covering(self, timezone: str, first_year: int, last_year: int) -> BusinessCalendar:
+        return country_calendar(
+            self.country,
+            timezone,
+            first_year,
+            last_year,
+            {day: kind == "working" for day, kind in self.overrides.items()},
+            self.provisional_years,
+        )
 
 
 class Tax(Terms):
@@ -84,6 +114,49 @@ class Tax(Terms):
     clause: Clause
     code: Id
     rate: Share
+
+
+class CalendarOfPart(Terms):
+    """How a document names a calendar that it uses."""
+
+    part: Id
+
+
+class TaxOfPart(Terms):
+    """How a document names the rate of a tax table that it uses."""
+
+    clause: Clause
+    code: Id
+    part: Id
+
+
+def _parts(info: ValidationInfo) -> "Parts | None":
+    """What the document uses; none for a contract in storage, where it is written out."""
+    parts: Parts | None = info.context
+    return parts
+
+
+def _calendar(given: object, info: ValidationInfo) -> object:
+    parts = _parts(info)
+    if parts is None or not isinstance(given, dict) or "part" not in given:
+        return given
+    return parts.calendar(given)
+
+
+def _tax(given: object, info: ValidationInfo) -> object:
+    parts = _parts(info)
+    if parts is None or not isinstance(given, dict) or "part" not in given:
+        return given
+    return parts.tax(given, info.data.get("effective_on", date.max))
+
+
+AgreedCalendar = Annotated[
+    WorkingDays, BeforeValidator(_calendar, json_schema_input_type=WorkingDays | CalendarOfPart)
+]
+"""Working days, stated or named; what is named is written out when the document is read."""
+
+AgreedTax = Annotated[Tax, BeforeValidator(_tax, json_schema_input_type=Tax | TaxOfPart)]
+"""A tax, with its rate or with the table that has the rate in force when the contract begins."""
 
 
 class FeeLine(Terms):
@@ -221,21 +294,26 @@ Named = TypeVar("Named", FeeLine, Milestone, Bet)
 
 
 def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as unknown:
-        raise ValueError(f"found {name!r}, expected a time zone such as Asia/Shanghai") from unknown
+    if not (ZONE.fullmatch(name) and _has_zone(name)):
+        raise Refused(f"found {name!r}, expected a time zone such as Asia/Shanghai", "timezone")
     return name
+
+
+def _has_zone(name: str) -> bool:
+    try:
+        return bool(ZoneInfo(name))
+    except (KeyError, ValueError, OSError):
+        return False
 
 
 def _currency(code: str) -> str:
     if code not in MINOR_DIGITS:
-        raise ValueError(f"found {code!r}, expected one of {', '.join(MINOR_DIGITS)}")
+        raise Refused(f"found {code!r}, expected one of {', '.join(MINOR_DIGITS)}", "currency")
     return code
 
 
-class Contract(Terms):
-    """A signed consulting contract. `version` counts amendments; each has its own effective date."""
+class Agreement(Terms):
+    """What every contract states. `version` counts amendments; each has its own effective date."""
 
     apiVersion: Literal["tollkeeper/v1"]
     kind: Literal["Contract"]
@@ -244,16 +322,10 @@ class Contract(Terms):
     title: Title
     signed_on: Day
     effective_on: Day
-    parties: Parties
     currency: Annotated[str, AfterValidator(_currency)]
     timezone: Annotated[str, AfterValidator(_time_zone)]
-    calendar: WorkingDays
-    tax: Tax
-    fees: Annotated[tuple[FeeLine, ...], Field(min_length=1)]
-    micro_consulting: MicroConsulting
-    milestones: Annotated[tuple[Milestone, ...], Field(min_length=1)]
-    holdback: Holdback
-    bets: Annotated[tuple[Bet, ...], Field(min_length=1)]
+    # What they say is written out where they are named, so that their paths need not travel.
+    uses: Annotated[tuple[Text, ...], Field(max_length=MAX_USES, exclude=True)] = ()
 
     @model_validator(mode="wrap")
     @classmethod
@@ -265,6 +337,34 @@ class Contract(Terms):
     def digest(self) -> str:
         """SHA-256 of the canonical text: the same agreement, however its document is laid out."""
         return sha256(canonical(self).encode()).hexdigest()
+
+
+def _with_those_of_parts(given: object, info: ValidationInfo) -> object:
+    """With the indicators of used catalogues that a bet names."""
+    parts = _parts(info)
+    if parts is None or not isinstance(given, list | tuple):
+        return given
+    bets: tuple[Bet, ...] = info.data.get("bets", ())
+    named = {terms.indicator for bet in bets for terms in bet.indicators}
+    return (*given, *parts.indicators(named))
+
+
+class Contract(Agreement):
+    """A consulting contract that the engine carries from signature to settlement."""
+
+    parties: Parties
+    calendar: AgreedCalendar
+    tax: AgreedTax
+    fees: Annotated[tuple[FeeLine, ...], Field(min_length=1)]
+    micro_consulting: MicroConsulting
+    milestones: Annotated[tuple[Milestone, ...], Field(min_length=1)]
+    holdback: Holdback
+    bets: Annotated[tuple[Bet, ...], Field(min_length=1)]
+    own_indicators: Annotated[
+        tuple[CatalogueEntry, ...],
+        BeforeValidator(_with_those_of_parts),
+        Field(validate_default=True, exclude_if=lambda entries: not entries),
+    ] = ()
 
     def fee(self, fee_id: str) -> FeeLine:
         return _named(self.fees, fee_id, "fee line")
@@ -288,13 +388,13 @@ class Contract(Terms):
 
     def working_calendar(self) -> BusinessCalendar:
         """The working days that travel with an engagement under this contract."""
-        return country_calendar(
-            self.calendar.country,
-            self.timezone,
-            self.signed_on.year,
-            self.signed_on.year + YEARS_COVERED,
-            {day: kind == "working" for day, kind in self.calendar.overrides.items()},
-        )
+        first = self.signed_on.year
+        return self.calendar.covering(self.timezone, first, first + YEARS_COVERED)
+
+    def indicators(self) -> Mapping[str, Indicator]:
+        """What its bets may measure: the shipped catalogue, and the contract's own indicators."""
+        own = {entry.id: entry.indicator for entry in self.own_indicators}
+        return {**catalogue().indicators, **own}
 
 
 class People(Terms):

@@ -15,6 +15,19 @@ EngagementError
 from typing import ClassVar
 
 
+class Refused(ValueError):
+    """A model refuses a value: what was found, what is expected, and the `rule` that asks for it.
+
+    It becomes a fault of the document, at the place of that value, or at the key `at` inside it.
+    """
+
+    def __init__(
+        self, message: str, rule: str, *, at: str | None = None, nearest: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.rule, self.at, self.nearest = rule, at, nearest
+
+
 class EngagementError(Exception):
     """Base of all refusals. The message names the thing, what was found and what is expected."""
 

@@ -9,13 +9,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts.errors import NotFound
-from contracts.fields import Terms, Title
+from contracts.fields import Count, Id, Quantity, Terms, Text, Title
 from contracts.formula import Formula
-
-Expression = Annotated[Formula, PlainValidator(Formula), PlainSerializer(str)]
 
 
 class Direction(StrEnum):
@@ -59,29 +57,35 @@ class CatalogueTerms(Terms):
     model_config = ConfigDict(defer_build=True)
 
 
+Figure = Annotated[
+    Quantity, BeforeValidator(lambda given: Decimal(given) if type(given) is int else given)
+]
+"""A quantity; JSON also has whole numbers."""
+
+
 class Input(CatalogueTerms):
     """One of the numbers that a reading is computed from; `example` is invented."""
 
-    name: str
-    unit: str
-    description: str
-    example: Decimal
+    name: Text
+    unit: Text
+    description: Text
+    example: Figure
 
 
 class MinSample(CatalogueTerms):
     """A reading over fewer than `count` of these is none (sr-sample)."""
 
-    count: int
-    of: str
+    count: Annotated[Count, Field(ge=1)]
+    of: Text
 
 
 class Gaming(CatalogueTerms):
     """How the number can be made to look good, and what is watched beside it (sr-counter)."""
 
-    risk: str
-    guard: str
+    risk: Text
+    guard: Text
     vanity_flag: Literal["none", "watch", "vanity_if_alone"]
-    counter_indicator: str
+    counter_indicator: Id
 
 
 class Monetisation(CatalogueTerms):
@@ -90,38 +94,44 @@ class Monetisation(CatalogueTerms):
     `delta` is in the unit of the indicator and positive when better.
     """
 
-    expression: Expression
-    parameters: tuple[str, ...]
-    value_type: str
-    overlap_group: str
+    expression: Formula
+    parameters: tuple[Text, ...]
+    value_type: Literal[
+        "margin_gain", "cost_saving", "cost_avoidance", "financing_saving", "risk_reduction"
+    ]
+    overlap_group: Id
     confidence: Literal["low", "medium", "high"]
 
 
 class Example(CatalogueTerms):
-    """What the formulas give for the invented inputs and parameters."""
+    """What the formulas give for the invented inputs and parameters.
 
-    value: Decimal
-    delta: Decimal
-    annual_cny: Decimal
+    `parameters` are the values of those that the shipped catalogue does not have.
+    """
+
+    value: Figure
+    delta: Figure
+    annual_cny: Figure
+    parameters: Mapping[Text, Figure] = Field(default_factory=dict)
 
 
 class CatalogueEntry(CatalogueTerms):
     """Everything the catalogue says about an indicator; an engagement carries `indicator` alone."""
 
-    id: str
+    id: Id
     name: Title
     model: Literal["key_account", "after_sales"]
-    line: str
+    line: Id
     definition: Title
-    inputs: tuple[Input, ...]
-    formula: Annotated[Expression, Field(validation_alias=AliasPath("formula", "expression"))]
-    unit: str
+    inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
+    formula: Formula
+    unit: Text
     direction: Direction
-    band: tuple[Decimal, Decimal] | None = None
-    data_source: tuple[str, ...]
+    band: tuple[Figure, Figure] | None = None
+    data_source: Annotated[tuple[Text, ...], Field(min_length=1)]
     frequency: Literal["daily", "weekly", "monthly", "quarterly", "semiannual"]
     timing: Literal["leading", "lagging"]
-    readable_at_months: int
+    readable_at_months: Annotated[Count, Field(ge=1)]
     min_sample: MinSample
     bet_role: BetRole
     gaming: Gaming
@@ -186,7 +196,7 @@ def catalogue() -> Catalogue:
     """The catalogue that ships with the product; `rejected` maps to what to use instead."""
     text = files("contracts").joinpath("data/indicators.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text, parse_float=Decimal)
-    entries = {entry["id"]: CatalogueEntry.model_validate(entry) for entry in loaded["indicators"]}
+    entries = {entry["id"]: _entry(entry) for entry in loaded["indicators"]}
     return Catalogue(
         version=loaded["version"],
         entries=entries,
@@ -195,3 +205,7 @@ def catalogue() -> Catalogue:
         overlap_groups={group["id"]: group for group in loaded["overlap_groups"]},
         rejected={entry["id"]: tuple(entry["use_instead"]) for entry in loaded["rejected"]},
     )
+
+
+def _entry(loaded: dict[str, Any]) -> CatalogueEntry:
+    return CatalogueEntry.model_validate(loaded | {"formula": loaded["formula"]["expression"]})

@@ -12,7 +12,8 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from contracts.errors import TermsError
+from contracts.errors import Refused, TermsError
+from contracts.fields import shown
 
 # ISO 4217 minor-unit digits of the currencies a contract may be written in.
 MINOR_DIGITS = {
@@ -21,7 +22,11 @@ MINOR_DIGITS = {
 MINOR_LIMIT = 10**15
 """Amounts are below this many minor units, here and in the database."""
 
-AMOUNT = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]+)?", re.ASCII)
+MAX_WHOLE = 18
+"""Digits before the point that are looked at; an amount with more of them is out of range."""
+
+AMOUNT = re.compile(r"(?!-[0.]+$)-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
+"""Plain digits; a zero has no sign."""
 
 _document_currency: ContextVar[str | None] = ContextVar("document_currency", default=None)
 
@@ -104,18 +109,20 @@ def parse_amount(text: str, currency: str) -> Money:
     """Read an amount as a contract writes it: plain ASCII digits, at most the currency's decimals.
 
     Raises:
-        TermsError: separators, exponents, other digits, too many decimals, or too large.
+        ValueError: separators, exponents, other digits, a zero with a sign.
+        Refused: too many decimals (`scale`), or too large (`range`).
     """
     digits = MINOR_DIGITS[currency]
-    example = "1000000.00"[: 8 + digits] if digits else "1000000"
     if not AMOUNT.fullmatch(text):
-        raise TermsError(f"found {text!r}, expected a plain amount such as {example}")
+        example = "1000000.00"[: 8 + digits] if digits else "1000000"
+        raise ValueError(f"found {text!r}, expected a plain amount such as {example}")
     whole, _, decimals = text.partition(".")
     if len(decimals) > digits:
-        raise TermsError(f"found {text!r}, expected at most {digits} decimals for {currency}")
-    minor = int(whole + decimals.ljust(digits, "0"))
+        raise Refused(f"found {text!r}, expected at most {digits} decimals for {currency}", "scale")
+    too_long = len(whole) > MAX_WHOLE
+    minor = MINOR_LIMIT if too_long else int(whole + decimals.ljust(digits, "0"))
     if abs(minor) >= MINOR_LIMIT:
-        raise TermsError(f"found {text!r}, expected less than 10^15 minor units")
+        raise Refused(f"found {text!r}, expected an amount below 10^15 minor units", "range")
     return Money(minor, currency)
 
 
@@ -123,18 +130,15 @@ def _read_money(value: object) -> Money:
     if isinstance(value, Money):
         return value
     if not isinstance(value, str):
-        raise ValueError(f"found {value!r}, expected a plain amount such as 1000000.00")
+        raise ValueError(f"found {shown(value)}, expected a plain amount such as 1000000.00")
     amount, blank, currency = value.partition(" ")
     if not blank:
         currency = _document_currency.get() or ""
     if currency not in MINOR_DIGITS:
-        raise ValueError(
-            f"found {value!r}, expected an amount with its currency, such as 12.50 CNY"
-        )
-    try:
-        return parse_amount(amount, currency)
-    except TermsError as refused:
-        raise ValueError(str(refused)) from refused
+        message = f"found {value!r}, expected an amount with its currency, such as 12.50 CNY"
+        named = not blank or currency.isalpha()
+        raise Refused(message, "currency" if named else "invalid_value")
+    return parse_amount(amount, currency)
 
 
 def allocate(total: Money, weights: Sequence[Fraction]) -> list[Money]:

@@ -1,7 +1,7 @@
 """A value bet: stakes by weight, verdicts on readings, the trend (BET-01 to BET-07). Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -14,7 +14,9 @@ from contracts.contract import Bet, BetIndicator, Contract, SettlementWindow, Tr
 from contracts.explanation import Calculation, Explanation, Input
 from contracts.indicators import Indicator
 from contracts.money import Money, allocate
-from contracts.scoring import attainment
+from contracts.scoring import attainment, share_won
+
+ONE_DAY = timedelta(days=1)
 
 TREND_POINTS = 3
 """Fewest monthly points from which a direction is read."""
@@ -85,12 +87,13 @@ def reading_for(
     """
     ends_on = add_period(started_on, window.after)
     within = window.reading_within
-    opens_after = add_period(ends_on, Period(months=-within.months, days=-within.days))
+    # As in every window, the day after its end moves, so that month ends stay month ends.
+    opens_on = add_period(ends_on + ONE_DAY, Period(-within.months, -within.days))
     usable = [
         reading
         for reading in readings
         if reading.indicator == indicator.id
-        and opens_after < reading.measured_on <= ends_on
+        and opens_on <= reading.measured_on <= ends_on
         and reading.sample >= indicator.min_sample
     ]
     return max(usable, key=lambda reading: reading.measured_on, default=None)
@@ -128,7 +131,7 @@ def _indicator_verdict(
     contract: Contract, terms: BetIndicator, indicator: Indicator, reading: Reading, stake: Money
 ) -> IndicatorVerdict:
     attained = attainment(terms.baseline, terms.target, reading.value)
-    score = terms.scoring.score(attained)
+    score = share_won(terms.scoring, attained)
     released = stake.share(score)
     holdback = contract.holdback_amount()
     explanation = Explanation(

@@ -40,7 +40,6 @@ from contracts.errors import (
     TransitionError,
     Unavailable,
 )
-from contracts.indicators import catalogue
 from contracts.setting import ClockKind, Setting
 from lifecycle.process import EngagementState
 from lifecycle.value_position import ValuePosition
@@ -368,7 +367,7 @@ class Desk:
 def _first_state(
     engagement_id: str, contract: Contract, clock: ClockKind, at: datetime, by: str
 ) -> EngagementState:
-    known = catalogue().indicators
+    known = contract.indicators()
     indicators = {terms.indicator for bet in contract.bets for terms in bet.indicators}
     heaviest = [
         terms

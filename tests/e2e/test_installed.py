@@ -238,7 +238,7 @@ def test_an_engagement_takes_its_first_steps_from_the_command_line(office: Offic
         (OPEN.format("E/1"), 1, "TermsError: engagement_id: found 'E/1'"),
         ("explain nonsense", 1, "NotFound: found 'nonsense', expected a document line"),
         ("decide E2 PROCEED --by li.wei", 2, "--role"),
-        ("clock advance E2 --to 2024-13-01", 2, 'unable to convert "2024-13-01"'),
+        ("clock advance E2 --to 2024-13-01", 2, "Invalid value for --to: found '2024-13-01'"),
     ],
 )
 def test_a_refusal_names_its_kind_on_standard_error(

@@ -29,7 +29,7 @@ def nobody_listens() -> str:
         (
             ["clock", "advance", "E1", "--to", "soon"],
             USAGE,
-            'unable to convert "soon" into datetime',
+            "Invalid value for --to: found 'soon', expected a time such as",
         ),
         (["reading", "add", "E1"], USAGE, "requires an argument"),
         (["elsewhere"], USAGE, 'Unknown command "elsewhere"'),

@@ -279,6 +279,21 @@ async def test_the_database_refuses_to_decide_more_than_was_placed(story, pool):
         )
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e18"])
+async def test_the_database_refuses_a_reading_that_is_no_number(story, pool, value):
+    """M-01: NaN passes `value >= 0`, as PostgreSQL holds it above every number."""
+    await story().opened()
+    with pytest.raises(asyncpg.CheckViolationError, match="reading_value_check"):
+        await pool.execute(
+            """
+            insert into reading (key, engagement_id, indicator, measured_on, value, sample, source,
+                                 evidence, recorded_by, occurred_at)
+            values ('eng.E1:open', 'E1', 'ka-dso-days', now(), $1::text::numeric, 1, '', '', '', now())
+            """,
+            value,
+        )
+
+
 async def test_an_effect_without_its_key_is_refused(story, pool):
     await story().opened()
     with pytest.raises(asyncpg.ForeignKeyViolationError):

@@ -12,15 +12,18 @@ import pytest
 from cyclopts import App
 from pydantic import BaseModel
 
-from contracts import checks, document, errors
+from contracts import checks, contract, document, errors, fields, money, parts
 from contracts.contract import Contract, Role
-from contracts.document import DocumentRefused
+from contracts.document import DocumentRefused, Kind, read_document
 from contracts.errors import EngagementError
 from contracts.events import EventType
+from contracts.kinds import KINDS, PARTS
+from contracts.outcome import checks as outcome
 from lifecycle import ledger
 from lifecycle.ledger import Account
 from lifecycle.process import EngagementPhase
 from tollkeeper.cli import app
+from tollkeeper.cli import contract as cli
 from tollkeeper.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -145,11 +148,39 @@ def test_every_field_of_a_contract_is_in_the_reference() -> None:
     fields = {name for model in models(Contract) for name in model.model_fields}
     reference = section(CONTRACT, "## The document")
     values = section(CONTRACT, "## How values are written")
-    assert fields <= {part for word in words(reference + values) for part in re.split(r"\W+", word)}
+    # What a part states, and the kinds of scoring that few bets need, is told elsewhere.
+    language = (page(name) for name in PAGES if name.startswith("docs/language/"))
+    elsewhere = section(CONTRACT, "## Reusable parts") + "".join(language)
+    assert fields <= single(reference + values + elsewhere)
     assert first_words(reference) <= fields
 
 
-RULE_AT = {"Problem": 3, "Fault": 5, "_refuse": 4, "_stop": 3}
+def single(text: str) -> set[str]:
+    """The words between backticks, one by one."""
+    return {part for word in words(text) for part in re.split(r"\W+", word)}
+
+
+@pytest.mark.parametrize("kind", PARTS, ids=lambda kind: kind.slug)
+def test_every_field_of_a_part_is_in_the_reference(kind: Kind[BaseModel]) -> None:
+    fields = {name for model in models(kind.model) for name in model.model_fields}
+    reference = page(CONTRACT)
+    assert fields <= single(reference)
+    assert f"`kind: {kind.name}`" in reference
+
+
+def test_every_part_that_the_reference_shows_is_well_formed() -> None:
+    shown = section(CONTRACT, "## Reusable parts").split("```yaml\n")[1:]
+    texts = [text.split("```")[0] for text in shown]
+    read = [read_document(text, "shown", PARTS) for text in texts if text.startswith("apiVersion")]
+    assert [part.kind for part in read] == ["Calendar", "TaxTable"]
+
+
+def test_every_kind_of_document_is_named_where_its_schema_is_printed() -> None:
+    told = words(section(COMMANDS, "### `tollkeeper contract schema`"))
+    assert {kind.slug for kind in KINDS} <= set(told)
+
+
+RULE_AT = {"Refused": 1, "Problem": 3, "Fault": 5, "_refuse": 4, "_stop": 3, "_unknown": 3}
 """Where a call that refuses something has its rule."""
 
 
@@ -159,14 +190,23 @@ def refusals(module: ModuleType) -> Iterator[str]:
         if isinstance(call, ast.Call):
             name = getattr(call.func, "id", getattr(call.func, "attr", ""))
             rule = call.args[RULE_AT[name] :][:1] if name in RULE_AT else []
-            yield from (str(each.value) for each in rule if isinstance(each, ast.Constant))
+            found = (each for given in rule for each in ast.walk(given))
+            yield from (str(each.value) for each in found if isinstance(each, ast.Constant))
 
 
 def test_every_code_of_the_checks_is_in_the_reference() -> None:
-    used = {*refusals(checks), *refusals(document)}
+    modules = (checks, cli, contract, document, fields, money, parts)
+    used = {rule for module in modules for rule in refusals(module)}
     used |= {rule for _, rule in checks.NEEDED.values()}
     used |= {rule for *_, rule in checks.TWO_PEOPLE}
     assert first_words(section(CONTRACT, "## What is checked")) == used
+
+
+def test_every_code_of_the_checks_of_outcome_terms_is_in_the_reference() -> None:
+    # Words between blanks say what was expected in place of a name; they are no codes.
+    used = {rule for rule in refusals(outcome) if " " not in rule}
+    assert used
+    assert first_words(section("docs/contract-language.md", "## What is checked")) >= used
 
 
 def test_the_excerpt_is_what_the_example_says() -> None:

@@ -1,6 +1,6 @@
 """Every small grammar of the contract reads one spelling, exactly."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -16,6 +16,7 @@ from contracts.fields import (
     Count,
     Day,
     Id,
+    Instant,
     Quantity,
     Share,
     Span,
@@ -51,6 +52,15 @@ def read(kind: Any, value: object) -> Any:
         (Id, "KA-2024_017", "KA-2024_017"),
         (Clause, "6.1(a)", "6.1(a)"),
         (Clause, "第三条", "第三条"),
+        (Instant, "2024-08-30T09:00:00Z", datetime(2024, 8, 30, 9, tzinfo=UTC)),
+        (Instant, "2024-08-30t09:00:00z", datetime(2024, 8, 30, 9, tzinfo=UTC)),
+        (Instant, "2024-08-30T17:00:00+08:00", datetime(2024, 8, 30, 9, tzinfo=UTC)),
+        (Instant, "2000-01-01T00:00:00Z", datetime(2000, 1, 1, tzinfo=UTC)),
+        (
+            Instant,
+            "2099-12-31T23:59:59.9999999Z",
+            datetime(2099, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        ),
     ],
 )
 def test_a_value_is_read_exactly(kind, text, value):
@@ -60,14 +70,22 @@ def test_a_value_is_read_exactly(kind, text, value):
 @pytest.mark.parametrize(
     ("kind", "values"),
     [
-        (Count, ["", "010", "1_0", "-1", "+1", "1.0", "1e3", "１", "1 ", "9" * 10, True, 1.0]),
+        (Count, ["", "010", "1_0", "-1", "+1", "1.0", "1e3", "１", "1 ", "9" * 10, True, 1.0,
+                 -1, 10**9]),
         (Share, ["", "0.3", "30", "30  %", "30\n%", "-1%", "101%", "3/2", "1/0", "１%", 1, 0.3]),
         (Quantity, ["", "1e3", "1_0", ".5", "5.", "+1", "01", "NaN", "１", "1" * 19, 1, 1.5, None]),
         (Span, ["", "P", "3M", "P0D", 3, None]),
         (Day, ["", "20240830", "2024-8-30", "2024-02-30", "1999-12-31", "2100-01-01", 0, None,
+               date(1999, 12, 31),
                "2024-08-30T00:00:00", datetime(2024, 8, 30)]),  # noqa: DTZ001
         (Id, ["", "-a", "a b", "a.b", "é", "А", "a" * 49, "a\n", 1, None]),
         (Clause, ["", " 3", "x" * 33, "a\nb", 3.1, None]),
+        (Instant, ["", "2024-08-30", "2024-08-30T09", "2024-08-30T09:00Z", "2024-08-30 09:00:00Z",
+                   "2024-08-30T09:00:00", "2024-08-30T09:00:00+0800", "2024-08-30T09:00:00,5Z",
+                   "20240830T090000Z", "2024-W35-5T09:00:00Z", "2024-08-30T24:00:00Z",
+                   "2024-02-30T09:00:00Z", "2016-12-31T23:59:60Z", "2024-08-30T09:00:00+25:00",
+                   "1999-12-31T23:59:59Z", "2100-01-01T00:00:00Z", "now", 1725008400, 1.5, True,
+                   None, date(2024, 8, 30), datetime(2024, 8, 30)]),  # noqa: DTZ001
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(kind, values):
@@ -87,12 +105,43 @@ def test_anything_else_is_refused(kind, values):
         (Day, "now", "found 'now', expected a date such as 2024-08-30"),
         (Day, "2024-02-30", "found '2024-02-30', expected a day that the calendar has"),
         (Day, "2100-01-01", "found '2100-01-01', expected a date from 2000-01-01 to 2099-12-31"),
+        (Count, 10**9, "found 1000000000, expected 0 to 999999999"),
+        (Instant, "now", "found 'now', expected a time such as 2024-08-30T09:00:00Z"),
+        (
+            Instant,
+            "2024-08-30T09:00:00",
+            "found '2024-08-30T09:00:00', expected a time with its zone: Z, or an offset as +08:00",
+        ),
+        (
+            Instant,
+            "2024-08-30T09:00:00+00:60",
+            "found '2024-08-30T09:00:00+00:60', expected an offset of at most 23:59",
+        ),
+        (
+            Instant,
+            "2024-08-30T09:60:00Z",
+            "found '2024-08-30T09:60:00Z', "
+            "expected a day that the calendar has and a time of the day",
+        ),
+        (
+            Instant,
+            "2100-01-01T00:00:00Z",
+            "found '2100-01-01T00:00:00Z', expected a time from 2000 to 2099 in UTC",
+        ),
     ],
 )
 def test_a_refusal_says_what_was_found_and_what_is_expected(kind, value, message):
     with pytest.raises(ValidationError) as refused:
         read(kind, value)
     assert str(refused.value.errors()[0]["ctx"]["error"]) == message
+
+
+@pytest.mark.parametrize("kind", [Count, Share, Quantity, Span, Day, Instant])
+def test_a_number_that_python_does_not_print_is_refused_in_words(kind):
+    with pytest.raises(ValidationError) as refused:
+        read(kind, 10**5000)
+    message = str(refused.value.errors()[0]["ctx"]["error"])
+    assert "found a number of more than 18 digits, expected " in message.replace("'", "")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +152,14 @@ def test_a_refusal_says_what_was_found_and_what_is_expected(kind, value, message
         (Quantity, st.decimals(-(10**17), 10**17, allow_nan=False, places=9)),
         (Span, st.builds(Period, st.integers(0, 9999), st.integers(1, 99999))),
         (Day, st.dates(date(2000, 1, 1), date(2099, 12, 31))),
+        (
+            Instant,
+            st.datetimes(
+                datetime(2000, 1, 2),  # noqa: DTZ001
+                datetime(2099, 12, 30),  # noqa: DTZ001
+                timezones=st.integers(-1439, 1439).map(lambda n: timezone(timedelta(minutes=n))),
+            ),
+        ),
     ],
 )
 def test_a_value_survives_the_wire(kind, strategy):

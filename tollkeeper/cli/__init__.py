@@ -11,7 +11,17 @@ import structlog
 from cyclopts import App, CycloptsError, Parameter
 
 from contracts.errors import EngagementError, Unavailable
-from tollkeeper.cli import clock, contract, engagement, milestone, money, reading, run, step
+from tollkeeper.cli import (
+    clock,
+    contract,
+    engagement,
+    milestone,
+    money,
+    reading,
+    run,
+    settle,
+    step,
+)
 from tollkeeper.cli.screen import refused
 from tollkeeper.settings import product_version
 
@@ -23,7 +33,7 @@ app = App(
     version=product_version,
     default_parameter=Parameter(negative=()),
 )
-for part in (run, contract, engagement, clock, step, milestone, reading, money):
+for part in (run, contract, settle, engagement, clock, step, milestone, reading, money):
     part.register(app)
 
 

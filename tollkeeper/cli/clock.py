@@ -1,12 +1,11 @@
 """`tollkeeper clock`: where an engagement's clock stands, and moving a test clock."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from contracts.errors import TermsError
-from tollkeeper.cli.common import at_the_desk
+from tollkeeper.cli.common import Moment, at_the_desk
 from tollkeeper.cli.screen import TABLES, Output, dump, out, when
 from tollkeeper.desk import Clock
 
@@ -27,7 +26,7 @@ def advance(
     engagement: str,
     /,
     *,
-    to: datetime | None = None,
+    to: Moment | None = None,
     next_: Annotated[bool, Parameter(name="--next", negative="")] = False,
     output: Output = TABLES,
 ) -> None:
@@ -42,8 +41,7 @@ def advance(
     """
     if (to is None) is not next_:
         raise TermsError("expected one of --to DATE and --next")
-    goal = to.replace(tzinfo=UTC) if to and not to.tzinfo else to
-    _print(output, engagement, at_the_desk(lambda office: office.desk.advance(engagement, goal)))
+    _print(output, engagement, at_the_desk(lambda office: office.desk.advance(engagement, to)))
 
 
 def _print(output: Output, engagement: str, clock: Clock) -> None:

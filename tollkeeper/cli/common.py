@@ -1,16 +1,17 @@
 """What the commands share: settings, who asks, when it happened, and running them."""
 
 import asyncio
+import re
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
 import uvloop
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -18,12 +19,41 @@ from activities.postgres import Pool
 from contracts.commands import Command, Receipt
 from contracts.document import PATTERNS
 from contracts.errors import TermsError
+from contracts.fields import DAY, read_day, read_instant
 from tollkeeper.cli.screen import Output, busy, dump, out
 from tollkeeper.office import Office, records, visit
 from tollkeeper.settings import Settings
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Command)
+
+SHORT = re.compile(
+    r"(?P<day>[0-9-]{10})[Tt ](?P<minute>[0-9]{2}:[0-9]{2})(?P<second>:[0-9.]+)?"
+    r"(?P<zone>[Zz]|[+-][0-9:]+)?",
+    re.ASCII,
+)
+"""A time as people write it: without seconds, without a zone."""
+
+
+def _moment(_: object, tokens: Sequence[Token]) -> datetime:
+    text = tokens[0].value
+    if DAY.fullmatch(text):
+        return datetime.combine(read_day(text), time(), UTC)
+    if short := SHORT.fullmatch(text):
+        second, zone = short["second"] or ":00", short["zone"] or "Z"
+        text = f"{short['day']}T{short['minute']}{second}{zone}"
+    return read_instant(text)
+
+
+def _days(_: object, tokens: Sequence[Token]) -> list[date]:
+    return [read_day(token.value) for token in tokens]
+
+
+Moment = Annotated[datetime, Parameter(converter=_moment)]
+"""`2024-08-30`, or `2024-08-30T09:00`; a time without a zone is UTC."""
+
+OneDay = Annotated[date, Parameter(converter=lambda kind, tokens: _days(kind, tokens)[0])]
+Days = Annotated[list[date], Parameter(converter=_days)]
 
 
 @Parameter(name="*")
@@ -33,7 +63,7 @@ class Asked:
 
     by: str
     """The person's id, as the contract names it."""
-    at: datetime | None = None
+    at: Moment | None = None
     """When it happened; an engagement's clock, unless said. A time without a zone is UTC."""
     command_id: str | None = None
     """Repeat a command under its id, and it is done once."""
@@ -104,11 +134,10 @@ def in_the_records(look: Callable[[Pool], Awaitable[T]]) -> T:
 
 async def signed(office: Office, engagement: str, asked: Asked) -> dict[str, Any]:
     """The part of a command that says who, when, and under which id."""
-    at = asked.at or (await office.desk.clock(engagement)).now
     return {
         "command_id": asked.command_id or uuid4().hex,
         "by": asked.by,
-        "at": at if at.tzinfo else at.replace(tzinfo=UTC),
+        "at": asked.at or (await office.desk.clock(engagement)).now,
     }
 
 

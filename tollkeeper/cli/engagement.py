@@ -1,6 +1,6 @@
 """`tollkeeper engagement` and `decide`: open, follow, position, decide, resume, close."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cyclopts import App
@@ -17,7 +17,16 @@ from contracts.commands import (
 )
 from contracts.contract import Role
 from contracts.setting import ClockKind
-from tollkeeper.cli.common import MICRO, Asked, ask, at_the_desk, in_the_records, signed
+from tollkeeper.cli.common import (
+    MICRO,
+    Asked,
+    Days,
+    Moment,
+    ask,
+    at_the_desk,
+    in_the_records,
+    signed,
+)
 from tollkeeper.cli.contract import load
 from tollkeeper.cli.screen import TABLES, Output, dump, lasting, out, table, when
 from tollkeeper.office import Office
@@ -42,7 +51,7 @@ def open_(
     contract: Path,
     by: str,
     clock: ClockKind = ClockKind.LIVE,
-    at: datetime | None = None,
+    at: Moment | None = None,
     output: Output = TABLES,
 ) -> None:
     """Open an engagement under a contract; opened again, it is the same engagement.
@@ -64,8 +73,7 @@ def open_(
     if at is None:
         start = terms.working_calendar().end_of_day(terms.effective_on)
         at = start if clock is ClockKind.TEST else datetime.now(UTC)
-    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
-    opened = at_the_desk(lambda office: office.desk.open(engagement, terms, clock, moment, by))
+    opened = at_the_desk(lambda office: office.desk.open(engagement, terms, clock, at, by))
     if output.json:
         dump(opened)
     else:
@@ -266,8 +274,8 @@ def calendar(
     /,
     *,
     last_year: int,
-    working: list[date] | None = None,
-    off: list[date] | None = None,
+    working: Days | None = None,
+    off: Days | None = None,
     asked: Asked,
     output: Output = TABLES,
 ) -> None:

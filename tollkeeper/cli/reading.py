@@ -1,12 +1,11 @@
 """`tollkeeper reading`: measured values of indicators."""
 
-from datetime import date
 from decimal import Decimal
 
 from cyclopts import App
 
 from contracts.commands import AddReading
-from tollkeeper.cli.common import Asked, at_the_desk, signed
+from tollkeeper.cli.common import Asked, OneDay, at_the_desk, signed
 from tollkeeper.cli.screen import TABLES, Output, dump, out
 from tollkeeper.office import Office
 
@@ -23,7 +22,7 @@ def add(
     /,
     *,
     value: str,
-    on: date,
+    on: OneDay,
     sample: int,
     source: str,
     evidence: str,

@@ -204,15 +204,15 @@ def test_a_verdict_quotes_its_clause_its_evidence_and_its_arithmetic():
         ("2025-03-15", "W12", "2026-02-16", True),
         ("2025-03-15", "W12", "2026-03-15", True),
         # Live on 31 August: there is no 31 February, so it ends on the 28th, or on the 29th.
-        ("2025-08-31", "W6", "2026-01-28", False),
-        ("2025-08-31", "W6", "2026-01-29", True),
+        ("2025-08-31", "W6", "2026-01-31", False),
+        ("2025-08-31", "W6", "2026-02-01", True),
         ("2025-08-31", "W6", "2026-02-28", True),
         ("2025-08-31", "W6", "2026-03-01", False),
         ("2023-08-31", "W6", "2024-02-29", True),
-        ("2023-08-31", "W6", "2024-01-29", False),
-        # Live on 30 September: it ends on 30 March, a month after 28 February.
-        ("2024-09-30", "W6", "2025-02-28", False),
-        ("2024-09-30", "W6", "2025-03-01", True),
+        ("2023-08-31", "W6", "2024-01-31", False),
+        # Live on 30 September: it ends on 30 March, and a month before the 31st is 28 February.
+        ("2024-09-30", "W6", "2025-02-27", False),
+        ("2024-09-30", "W6", "2025-02-28", True),
         ("2024-09-30", "W6", "2025-03-30", True),
     ],
 )
@@ -378,7 +378,7 @@ def test_month_three_reads_every_indicator_of_the_bet_over_its_own_window_bet_07
 
 values = st.decimals(min_value=-1000, max_value=1000, places=4)
 scorings = st.one_of(
-    st.just(Binary(kind="binary")),
+    st.just(Binary(kind="binary", at_target="met")),
     st.tuples(shares, shares)
     .filter(lambda ends: ends[0] != ends[1])
     .map(

@@ -1,0 +1,1 @@
+"""A contract in plain words, English and Chinese side by side, generated from its document. Pure."""
