@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from contracts import checks, contract, document, errors, fields, money, parts
 from contracts.contract import Contract, Role
-from contracts.document import DocumentRefused, Kind, read_document
+from contracts.document import DocumentRefused, Kind, json_schema, read_document
 from contracts.errors import EngagementError
 from contracts.events import EventType
 from contracts.kinds import KINDS, PARTS
@@ -229,3 +230,9 @@ def test_every_link_leads_somewhere(name: str) -> None:
         assert to.exists(), target
         if anchor:
             assert anchor in anchors(to.resolve().relative_to(ROOT).as_posix()), target
+
+
+@pytest.mark.parametrize("slug", ["contract", "outcome-contract", "readings", "forecast"])
+def test_the_schemas_beside_the_examples_are_those_that_are_printed(slug: str) -> None:
+    (kind,) = (kind for kind in KINDS if kind.slug == slug)
+    assert json.loads(page(f"examples/{slug}.schema.json")) == json_schema(kind)
