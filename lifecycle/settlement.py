@@ -96,10 +96,13 @@ class Settler:
     def __init__(self, *versions: OutcomeContract) -> None:
         if not versions:
             raise TermsError("found no contract, expected one")
+        if len(ids := dict.fromkeys(version.id for version in versions)) > 1:
+            raise TermsError(f"found {' and '.join(ids)}, expected versions of one contract")
         self.versions = versions
-        self.contract = _begun(versions[-1], versions[0].start)
+        self.contract = versions[-1]
+        self._begun = _begun(self.contract, versions[0].start)
         self._plans = [Plan(version) for version in versions]
-        self.calendar = self.contract.working_calendar()
+        self.calendar = self._begun.working_calendar()
 
     def settle(self, readings: Readings, as_of: date | None = None) -> Settlement:
         """Every period that is settled by `as_of`, with what was known on each settlement day.
@@ -115,7 +118,7 @@ class Settler:
                 f"contract: found readings of {readings.contract!r}, "
                 f"expected those of {self.contract.id}"
             )
-        periods = assessment_periods(self.contract, readings, self.calendar)
+        periods = assessment_periods(self._begun, readings, self.calendar)
         evidence = Evidence([v.outcome for v in self.versions], readings, periods)
         plans = [self._plan(period.last_day) for period in periods]
         rows = Rows(plans, periods, evidence, self.calendar)

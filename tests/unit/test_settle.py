@@ -212,6 +212,21 @@ def test_assumptions_and_readings_never_mix(capsys, monkeypatch):
         run(call, capsys, monkeypatch)
 
 
+def test_versions_of_two_contracts_are_not_settled_together():
+    one, other = outcome_contract("service-desk.yaml"), outcome_contract("schemes/gap.yaml")
+    with pytest.raises(TermsError, match="found SD-2026-004 and GAP, expected versions of one"):
+        Settler(one, other)
+
+
+def test_the_json_names_the_document_that_was_settled(capsys, monkeypatch):
+    call = (
+        "tollkeeper contract settle examples/service-desk.yaml "
+        "--readings examples/service-desk.readings.yaml --json"
+    )
+    settled = json.loads(run(call, capsys, monkeypatch))
+    assert settled["digest"] == outcome_contract("service-desk.yaml").digest()
+
+
 def test_what_an_amendment_moves_is_no_change():
     before, after = outcome_contract("service-desk.yaml"), outcome_contract("service-desk-v2.yaml")
     turned = after.outcome.model_copy(update={"inputs": tuple(reversed(after.outcome.inputs))})

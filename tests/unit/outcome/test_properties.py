@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.outcome.outcome import OutcomeContract
-from contracts.outcome.readings import Readings
+from contracts.outcome.readings import Forecast, Readings
+from lifecycle.forecast import outlook
 from lifecycle.settlement import Settlement, Settler
 from tests.unit.outcome.conftest import known, payments
 
@@ -633,3 +634,42 @@ def test_what_is_known_later_never_changes_what_was_settled(outcome, given_repor
         as_it_was = settler.settle(known(*then, events=happened), on).periods
         as_it_is_told = settler.settle(known(*given_reports, events=[COMPLETED]), on).periods
         assert as_it_was == as_it_is_told == all_of_it[:number]
+
+
+# Forecast and settlement
+
+
+@property_of
+@given(outcomes(), series)
+def test_a_forecast_with_certain_inputs_is_the_settlement(outcome, values):
+    settler = Settler(agreed(outcome))
+    head = {"apiVersion": "tollkeeper/v1", "kind": "Forecast", "contract": settler.contract.id}
+    sure = Forecast.model_validate({**head, "certain": values, "events": [COMPLETED]})
+    view = outlook(settler, sure)
+    settlement = settler.settle(known(events=[COMPLETED], **values))
+    assert view.expected == view.most_likely == view.lowest == settlement.paid_in_all
+    assert list(view.expected_by_period) == payments(settlement)
+
+
+@property_of
+@given(outcomes(), series, series, st.integers(1, 99))
+def test_an_expected_value_lies_between_its_cases_and_weighs_them(outcome, one, other, per_cent):
+    settler = Settler(agreed(outcome))
+    cases = [
+        {"id": "one", "probability": f"{per_cent}%", "series": one},
+        {"id": "other", "probability": f"{100 - per_cent}%", "series": other},
+    ]
+    view = outlook(
+        settler,
+        Forecast.model_validate(
+            {
+                "apiVersion": "tollkeeper/v1",
+                "kind": "Forecast",
+                "contract": settler.contract.id,
+                "unknowns": [{"id": "all", "possibilities": cases}],
+            }
+        ),
+    )
+    paid = [settler.settle(known(**values)).paid_in_all.exact for values in (one, other)]
+    assert view.expected_exact == (per_cent * paid[0] + (100 - per_cent) * paid[1]) / 100
+    assert (view.lowest.exact, view.highest.exact) == (min(paid), max(paid))
