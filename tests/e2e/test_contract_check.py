@@ -70,6 +70,7 @@ def test_a_script_reads_the_faults_as_json(call, tmp_path):
     assert (checked.returncode, checked.stderr) == (1, "")
     assert json.loads(checked.stdout) == {
         "ok": False,
+        "documents": [],
         "faults": [
             {
                 "file": str(file),
