@@ -18,7 +18,7 @@ from contracts.outcome.basics import (
     WindowKind,
     as_day,
 )
-from contracts.outcome.graph import events_used, read_inputs, uses, values_used
+from contracts.outcome.graph import days, events_used, read_inputs, uses, values_used
 from contracts.outcome.lines import Instalments, Line
 from contracts.outcome.outcome import OutcomeContract
 from contracts.outcome.payment import AmountRounding
@@ -43,6 +43,7 @@ class Plan:
         self.named = nodes | {figure.id: figure for figure in self.outcome.statement}
         inputs = self.outcome.inputs
         self.if_none = {each.id: each.if_none for each in inputs if each.if_none is not None}
+        self.days = days(self.outcome)
         self.uses = {name: uses(node) for name, node in nodes.items()}
         self.looks_back = {
             name: tuple(use.name for use in values_used(node) if use.looks_back)
@@ -118,8 +119,11 @@ class Rows:
             return None
         subjects = {subject for column in columns for subject in column}
         if getattr(node, "each", None) is not None:
+            window = getattr(node, "window", None)
+            looks_forward = isinstance(window, Window) and window.later_by is not None
+            by = date.max if looks_forward else at.period.last_day
             for name in (*read_inputs(node), *(use.name for use in events_used(node))):
-                subjects |= self.evidence.subjects(name, self.known_on)
+                subjects |= self.evidence.subjects(name, by, self.known_on)
         return subjects
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from contracts.calendar import add_period
 from contracts.errors import TermsError
 from contracts.outcome.basics import AssessmentPeriod
+from contracts.outcome.graph import read_inputs
 from contracts.outcome.outcome import Input, Outcome
 from contracts.outcome.readings import Reading, Readings, Series
 
@@ -55,6 +56,7 @@ class Evidence:
         self.readings = readings
         self._inputs = {given.id: given for terms in versions for given in terms.inputs}
         self._admit(versions)
+        self._read = _read_by(versions)
         reports = [*self._from_series(periods), *self._from_readings()]
         self._all = sorted(
             reports, key=lambda r: (r.input, r.last_day, r.first_day, r.subject, *_rank(r))
@@ -72,13 +74,17 @@ class Evidence:
             self._seen[on] = self._winners(on)
         return self._seen[on]
 
-    def subjects(self, name: str, on: date) -> set[str]:
-        """Those for which an input was reported, or an event has happened."""
-        reported = {report.subject for report in self.known(on).get(name, ())}
+    def subjects(self, name: str, by: date, on: date) -> set[str]:
+        """Those for which an input was reported, or an event has happened, at the latest `by`."""
+        reported = {
+            report.subject
+            for report in self.known(on).get(name, ())
+            if report.first_day <= by and report.known_on <= on
+        }
         happened = {
             event.subject or ALONE
             for event in self.readings.events
-            if event.event == name and (event.received_on or event.on) <= on
+            if event.event == name and event.on <= by and (event.received_on or event.on) <= on
         }
         return (reported | happened) - {ALONE}
 
@@ -122,6 +128,7 @@ class Evidence:
         for name, series in self.readings.series.items():
             self._input(name, f"series.{name}")
             for subject, values in _by_subject(series):
+                self._admit_subject(name, subject, f"series.{name}")
                 if len(values) > len(periods):
                     raise TermsError(
                         f"series.{name}: found {len(values)} values, "
@@ -138,6 +145,7 @@ class Evidence:
         reports = []
         for n, reading in enumerate(self.readings.readings):
             terms = self._input(reading.input, f"readings[{n}].input")
+            self._admit_subject(reading.input, reading.subject or ALONE, f"readings[{n}].subject")
             value = reading.value
             if reading.excluded_for is not None:
                 if reading.excluded_for not in terms.exclusions:
@@ -174,6 +182,17 @@ class Evidence:
             if found not in known:
                 expected = f"one of {', '.join(sorted(known))}" if known else "none"
                 raise TermsError(f"{where}: found {found!r}, expected {expected}")
+
+    def _admit_subject(self, name: str, subject: str, where: str) -> None:
+        """Refuse what no measure would see: a value for all where subjects are read, and the reverse."""
+        by_subject, alone = self._read[0], self._read[1]
+        if subject == ALONE and name in by_subject - alone:
+            raise TermsError(f"{where}: found no subject, expected one, as {name} is read for each")
+        if subject != ALONE and name in alone - by_subject:
+            raise TermsError(
+                f"{where}: found subject {subject!r}, expected none, "
+                f"as no measure reads {name} for each subject"
+            )
 
     def _input(self, name: str, where: str) -> Input:
         if name not in self._inputs:
@@ -224,6 +243,17 @@ class Evidence:
 
 def _said(report: Report) -> tuple[Fraction | None, int, bool]:
     return report.value, report.sample, report.left_out
+
+
+def _read_by(versions: Sequence[Outcome]) -> tuple[set[str], set[str]]:
+    """The inputs that are read for each subject, and those that are read for all at once."""
+    by_subject: set[str] = set()
+    alone: set[str] = set()
+    for terms in versions:
+        for measure in terms.measures:
+            names = by_subject if getattr(measure, "each", None) else alone
+            names.update(read_inputs(measure))
+    return by_subject, alone
 
 
 def _rank(report: Report) -> tuple[bool, date]:

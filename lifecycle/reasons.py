@@ -2,20 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 from pydantic import BaseModel
 
 from contracts.formula import Formula
-from contracts.outcome.basics import Node, Value, Window, formulas
+from contracts.outcome.basics import FIRST_DAY, LAST_DAY, Node, Value, Window, formulas
 from contracts.outcome.graph import read_inputs, uses
 from contracts.outcome.lines import Line
 from contracts.outcome.outcome import Parameter, Score
 from contracts.outcome.payment import Cap, Figure, Retention
-from lifecycle.evaluation import View
+from lifecycle.evaluation import Row, View
 from lifecycle.order import Piece, stage_of
-from lifecycle.settlement import SettledPeriod, Settlement, factor_of
+from lifecycle.settlement import Restatement, SettledPeriod, Settlement, factor_of, shown
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,15 @@ class Reason:
         }
 
 
-def exact(value: Value) -> str:
+def exact(value: Value, *, is_day: bool = False) -> str:
     """A value as text: a plain decimal where it ends, else a ratio; `missing` where there is none."""
     if value is None:
         return "missing"
     if isinstance(value, Mapping):
-        return ", ".join(f"{subject}: {exact(each)}" for subject, each in value.items())
+        told = ((subject, exact(each, is_day=is_day)) for subject, each in value.items())
+        return ", ".join(f"{subject}: {each}" for subject, each in told)
+    if is_day and value.denominator == 1 and FIRST_DAY <= value <= LAST_DAY:
+        return date.fromordinal(int(value)).isoformat()
     rest = value.denominator
     for prime in (2, 5):
         while rest % prime == 0:
@@ -68,18 +72,18 @@ def exact(value: Value) -> str:
 
 def reasons_for(settlement: Settlement, number: int) -> Reason:
     """The tree below the payment of a period."""
-    return _Teller(settlement, number).payment()
+    settled = settlement.periods[number - 1]
+    return _Teller(settled, number - 1, settled.values).payment()
 
 
 class _Teller:
     """Tells each value once, from the payment down to the readings."""
 
-    def __init__(self, settlement: Settlement, number: int) -> None:
-        self.settled: SettledPeriod = settlement.periods[number - 1]
-        self.settlement = settlement
-        self.view = View(self.settled.rows, number - 1)
-        plan = self.settled.rows.plans[number - 1]
-        self.plan, self.outcome = plan, plan.outcome
+    def __init__(self, settled: SettledPeriod, index: int, values: Row) -> None:
+        self.settled, self.values = settled, values
+        self.view = View(settled.rows, index)
+        self.plan = settled.rows.plans[index]
+        self.outcome = self.plan.outcome
         pieces: list[Piece] = [*self.outcome.parameters, *self.outcome.nodes()]
         pieces += [*self.outcome.caps, *self.outcome.retentions, *self.outcome.statement]
         self.pieces = {piece.id: piece for piece in pieces}
@@ -95,7 +99,10 @@ class _Teller:
             stage=15,
             calculation=f"amounts to date, rounded to {self.outcome.rounding.decimals} decimals, "
             f"{self.outcome.rounding.mode.value}, at {self.outcome.rounding.at}",
-            because=tuple(self.amount(name) for name in tops if name not in inner),
+            because=(
+                *(self.amount(name) for name in tops if name not in inner),
+                *(self.restated(each) for each in settled.restated),
+            ),
         )
         kept = Reason(
             name="retained",
@@ -124,9 +131,23 @@ class _Teller:
         told = (f"to date {to_date}", *([f"waits for {waits}"] if waits else []))
         return replace(reason, evidence=(*told, *reason.evidence))
 
+    def restated(self, restatement: Restatement) -> Reason:
+        """A line of an earlier period that changed, with what it is made of now."""
+        index = restatement.number - 1
+        rows = self.settled.rows
+        now = _Teller(self.settled, index, rows.rows[index]).reason(restatement.line)
+        return Reason(
+            name=f"{restatement.line} of period {restatement.number}, restated",
+            value=exact(restatement.now),
+            stage=12,
+            clause=now.clause,
+            calculation=f"was {exact(restatement.was)} before more became known",
+            because=(now,),
+        )
+
     def reason(self, name: str) -> Reason:
         piece = self.pieces[name]
-        value = exact(self.settlement.shown(self.settled.period.number, name))
+        value = self.told_value(name)
         heading = Reason(
             name=name,
             value=value,
@@ -145,6 +166,10 @@ class _Teller:
             evidence=tuple(self._evidence(piece)),
             because=tuple(below),
         )
+
+    def told_value(self, name: str) -> str:
+        value = shown(self.plan, name, self.values.get(name))
+        return exact(value, is_day=name in self.plan.days)
 
     def _made_of(self, piece: Piece) -> Iterable[str]:
         if isinstance(piece, Node) and not isinstance(piece, Figure):
@@ -165,7 +190,7 @@ class _Teller:
         if not isinstance(piece, Node):
             return
         window = getattr(piece, "window", None)
-        column = self.settled.values.get(piece.id)
+        column = self.values.get(piece.id)
         subjects = list(column) if isinstance(column, Mapping) else [""]
         for name in read_inputs(piece):
             for subject in subjects:

@@ -27,6 +27,16 @@ ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
+class Restatement:
+    """A line of an earlier period that is another amount since more became known, signed."""
+
+    number: int
+    line: str
+    was: Fraction
+    now: Fraction
+
+
+@dataclass(frozen=True)
 class SettledPeriod:
     """One settlement. Always: payment = earned - paid, unless it waits, is set off or has lapsed.
 
@@ -46,6 +56,7 @@ class SettledPeriod:
     lapsed: Fraction
     to_date: dict[str, Fraction]
     waiting: dict[str, str]
+    restated: tuple["Restatement", ...]
     rows: Rows = field(repr=False, compare=False)
     """The values behind it, as they were known then."""
 
@@ -63,23 +74,27 @@ class Settlement:
         Raises:
             TermsError: the contract has no value of that name.
         """
-        values = self.periods[number - 1].values
-        if name not in values:
-            near = get_close_matches(name, values, n=1)
+        settled = self.periods[number - 1]
+        if name not in settled.values:
+            near = get_close_matches(name, settled.values, n=1)
             hint = f", nearest is {near[0]}" if near else ""
             raise TermsError(f"found {name!r}, expected a value of the contract{hint}")
-        node = self.periods[number - 1].rows.plans[number - 1].named.get(name)
-        value = values[name]
-        if node is None or node.round is None or node.round.result != "shown":
-            return value
-        if isinstance(value, Mapping):
-            return {s: None if v is None else node.round.apply(v) for s, v in value.items()}
-        return None if value is None else node.round.apply(value)
+        return shown(settled.rows.plans[number - 1], name, settled.values[name])
 
     @property
     def paid_in_all(self) -> Money:
         nothing = Money(0, self.contract.currency)
         return sum((settled.payment for settled in self.periods), nothing)
+
+
+def shown(plan: Plan, name: str, value: Value) -> Value:
+    """A value as it is printed: rounded where the contract rounds what is shown."""
+    node = plan.named.get(name)
+    if node is None or node.round is None or node.round.result != "shown":
+        return value
+    if isinstance(value, Mapping):
+        return {s: None if v is None else node.round.apply(v) for s, v in value.items()}
+    return None if value is None else node.round.apply(value)
 
 
 class Settler:
@@ -128,14 +143,18 @@ class Settler:
             if as_of is not None and period.settled_on > as_of:
                 break
             if self._must_look_again(evidence, settled, period):
-                rows = Rows(plans, periods, evidence, self.calendar)
+                rows, before = Rows(plans, periods, evidence, self.calendar), accounts
                 accounts = []
+            else:
+                before = []
             rows.known_on = period.settled_on
             while len(accounts) < period.number:
                 row = rows.add()
                 view = View(rows, len(accounts))
                 accounts.append(booked(view, row, accounts[-1] if accounts else Accounts()))
-            settled.append(paid(View(rows, period.number - 1), accounts[-1], settled, readings))
+            restated = restatements(plans, before, accounts)
+            view = View(rows, period.number - 1)
+            settled.append(paid(view, accounts[-1], settled, readings, restated))
         return Settlement(self.contract, tuple(settled))
 
     def _plan(self, day: date) -> Plan:
@@ -191,6 +210,27 @@ class Accounts:
     retained: Fraction = Fraction(0)
 
 
+def restatements(
+    plans: Sequence[Plan], before: Sequence[Accounts], now: Sequence[Accounts]
+) -> tuple[Restatement, ...]:
+    """The lines of earlier periods whose amounts are not what they were when they were settled."""
+    changed = []
+    for index in range(len(before)):
+        for line in plans[index].outcome.lines:
+            was, is_now = (_of_period(line, accounts, index) for accounts in (before, now))
+            if was != is_now:
+                changed.append(Restatement(index + 1, line.id, was, is_now))
+    return tuple(changed)
+
+
+def _of_period(line: Line, accounts: Sequence[Accounts], index: int) -> Fraction:
+    """What a line came to in a period, or to date where that is its basis."""
+    to_date = accounts[index].due[line.id]
+    if line.basis == "to_date" or index == 0:
+        return to_date
+    return to_date - accounts[index - 1].due.get(line.id, Fraction(0))
+
+
 def booked(view: View, row: Row, before: Accounts) -> Accounts:
     """Lines, caps and retentions of one period (steps 11 to 17); their values join the row."""
     plan = view.rows.plans[view.index]
@@ -230,6 +270,8 @@ def entitled(line: Line, view: View, row: Row, before: Accounts, now: Accounts) 
             if reason is not None:
                 now.waiting[line.id] = reason
     else:
+        if not behind and line.id in before.waiting:
+            now.waiting[line.id] = before.waiting[line.id]
         for subject in tuple(behind):
             shut = _shut(line, replace(view, subject=subject))
             if shut:
@@ -356,7 +398,11 @@ def factor_of(retention: Retention, view: View) -> Fraction:
 
 
 def paid(
-    view: View, accounts: Accounts, settled: Sequence[SettledPeriod], readings: Readings
+    view: View,
+    accounts: Accounts,
+    settled: Sequence[SettledPeriod],
+    readings: Readings,
+    restated: tuple[Restatement, ...],
 ) -> SettledPeriod:
     """Steps 18 to 21: less what was paid, split by payer, set-off and minimum."""
     contract = view.rows.plans[view.index].contract
@@ -396,6 +442,7 @@ def paid(
         lapsed=lapsed,
         to_date=dict(accounts.due),
         waiting=dict(accounts.waiting),
+        restated=restated,
         rows=view.rows,
     )
 
@@ -435,7 +482,7 @@ def missing_for(view: View, asked: Iterable[Formula]) -> str:
             names += below
             if not below:
                 found[name] = None
-    return f"no value of {', '.join(found)}" if found else "no value"
+    return f"a value of {', '.join(found)}" if found else "a value"
 
 
 def assessment_periods(

@@ -86,6 +86,13 @@ class Adjusted(Node):
     up_by_at_most: Formula | None = None
     down_by_at_most: Formula | None = None
 
+    @model_validator(mode="after")
+    def _limits(self) -> "Adjusted":
+        for limit in (self.up_by_at_most, self.down_by_at_most):
+            if limit is not None and limit.constant is not None and limit.constant < 0:
+                raise ValueError(f"found {limit}, expected how far it may go, 0 or more")
+        return self
+
     def value(self, at: At) -> Fraction | None:
         base = at.value_of(self.of)
         by = [at.value_of(adjustment.by) for adjustment in self.adjustments]

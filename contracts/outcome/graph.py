@@ -1,16 +1,27 @@
 """What is made of what in outcome terms, each use with its place in the document. Pure."""
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from contracts.checks import Loc
-from contracts.formula import Formula
+from contracts.formula import Formula, NoResult
 from contracts.outcome.basics import Node, Window
 from contracts.outcome.gates import Evidence
 from contracts.outcome.lines import Line
-from contracts.outcome.measures import EventDay, Ratio, RunOfReadings, Statistic
+from contracts.outcome.measures import (
+    Calculated,
+    Combined,
+    DayAfter,
+    EventDay,
+    Mark,
+    Previous,
+    Ratio,
+    RunOfReadings,
+    Statistic,
+)
 from contracts.outcome.outcome import Outcome, Score
 from contracts.outcome.payment import Cap, Retention, RetentionState
 
@@ -149,3 +160,40 @@ def made_of(part: BaseModel) -> Iterator[str]:
     """Whatever a piece looks at, in this period or in an earlier one."""
     for kind in (values_used, gates_used, inputs_used, events_used, members_used):
         yield from (use.name for use in kind(part))
+
+
+A_DAY, A_CENTURY = Fraction(730_000), 36_525
+
+
+def days(outcome: Outcome) -> frozenset[str]:
+    """The names whose values are days, as far as their terms show it."""
+    reported = {each.id for each in outcome.inputs if each.type == "day"}
+    found = {each.id for each in outcome.parameters if each.day is not None}
+    for _ in outcome.measures:
+        more = {node.id for node in outcome.nodes() if _gives_a_day(node, reported, found)}
+        if more <= found:
+            break
+        found |= more
+    return frozenset(found)
+
+
+def _gives_a_day(node: Node, reported: set[str], days: set[str]) -> bool:
+    match node:
+        case EventDay() | DayAfter():
+            return True
+        case Statistic(kind="latest" | "first" | "minimum" | "maximum"):
+            return node.of in reported
+        case Calculated(formula=formula) | Previous(of=formula) | Mark(of=formula):
+            return _is_day(formula, days)
+        case Combined(take="minimum" | "maximum"):
+            return all(_is_day(formula, days) for formula in node.of)
+    return False
+
+
+def _is_day(formula: Formula, days: set[str]) -> bool:
+    """Whether a formula stays near the days in it: a day and some days, not the days between two."""
+    values = {name: A_DAY if name in days else Fraction(1) for name in formula.names}
+    try:
+        return abs(formula.evaluate(values) - A_DAY) < A_CENTURY
+    except NoResult:
+        return False

@@ -1,5 +1,6 @@
 """What becomes of the lines: caps by scope, retention by state, what was paid, who pays. Pure."""
 
+import re
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
@@ -32,12 +33,25 @@ class Cap(Part):
     def _limits(self) -> Self:
         if self.at_most is None and self.at_least is None:
             raise ValueError("found neither limit, expected at_most, at_least or both")
+        if self.at_most is None and "carried_forward" in (self.excess, self.unused):
+            raise ValueError("found a carry without at_most, expected the limit that it is over")
+        amounts_are_no_shares(self.at_most, self.at_least)
         if self.scope == "to_date" and "carried_forward" in (self.excess, self.unused):
             raise ValueError(
                 "found a carry in a limit to date, expected scope: each_period, "
                 "as a limit to date carries by itself"
             )
         return self
+
+
+def amounts_are_no_shares(*limits: Formula | None) -> None:
+    """Raises: ValueError, where an amount of money is a bare percentage."""
+    for limit in limits:
+        if limit is not None and re.fullmatch(r"-?[0-9.]+%", limit.text):
+            raise ValueError(
+                f"found {limit}, which is {limit.constant} of the currency, "
+                f"expected an amount, such as {limit} * fee"
+            )
 
 
 class RetentionState(Part):
@@ -64,6 +78,11 @@ class Retention(Part):
     limit: Formula | None = None
     states: tuple[RetentionState, ...] = ()
     round: Rounding
+
+    @model_validator(mode="after")
+    def _amounts(self) -> Self:
+        amounts_are_no_shares(self.free_amount, self.limit)
+        return self
 
 
 class Payer(Part):

@@ -377,8 +377,8 @@ def _input(given: Input) -> Iterator[Told]:
         )
     if given.exclusions:
         yield say(
-            "A reading that is excluded for {reasons} {then}.",
-            "因{reasons}而排除的观测值{then}。",
+            "A reading that is excluded, for a reason among {reasons}, {then}.",
+            "因下列任一理由排除的观测值{then}：{reasons}。",
             reasons=names(given.exclusions),
             then=Said("is left out", "不计")
             if given.excluded_as is None

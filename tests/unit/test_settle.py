@@ -181,6 +181,26 @@ def test_a_correction_that_arrives_later_is_a_lower_payment_and_no_other_case():
     assert corrected.periods[:3] == before.periods[:3]
 
 
+def test_a_restatement_says_what_it_was_what_it_is_and_why():
+    settlement = Settler(outcome_contract("service-desk.yaml")).settle(
+        readings("service-desk.readings.yaml")
+    )
+    (restated,) = settlement.periods[3].restated
+    assert (restated.number, restated.line) == (2, "quality_share")
+    assert (restated.was, restated.now) == (15_600, 13_200)
+    reason = next(r for r in told(reasons_for(settlement, 4)) if "restated" in r.name)
+    evidence = [proof for each in told(reason) for proof in each.evidence]
+    assert "solved = 1420 (2026-05-01 to 2026-07-31, verified, audit-2027-01)" in evidence
+
+
+def test_days_are_told_as_days():
+    settlement = Settler(outcome_contract("schemes/delay-damages-started-weeks.yaml")).settle(
+        readings("schemes/ld-03.readings.yaml")
+    )
+    days = {r.name: r.value for r in told(reasons_for(settlement, 1)) if r.value[:2] == "20"}
+    assert days == {"completion_due": "2025-06-30", "taken_over_on": "2025-08-10"}
+
+
 def test_a_forecast_with_certain_inputs_is_the_settlement():
     contract = outcome_contract("service-desk.yaml")
     series = {"solved": ["1330", "1460", "1620", "1500"], "calls": ["1900", "2000", "2100", "1980"]}

@@ -16,6 +16,7 @@ from contracts.kinds import CONTRACTS, FORECAST, READINGS
 from contracts.outcome.basics import AssessmentPeriod
 from contracts.outcome.lines import Line
 from contracts.outcome.outcome import OutcomeContract
+from contracts.outcome.payment import Cap
 from contracts.outcome.readings import Forecast, Readings
 from lifecycle.engagement_terms import GO_LIVE, in_outcome_terms
 from lifecycle.forecast import outlook
@@ -228,6 +229,7 @@ def as_json(settlement: Settlement, *, explain: bool = False) -> dict[str, Any]:
 
 def _period_json(settlement: Settlement, settled: SettledPeriod, explain: bool) -> dict[str, Any]:
     number = settled.period.number
+    plan = settled.rows.plans[number - 1]
     data: dict[str, Any] = {
         "number": number,
         "final": number > settled.period.count,
@@ -235,7 +237,10 @@ def _period_json(settlement: Settlement, settled: SettledPeriod, explain: bool) 
         "last_day": settled.period.last_day.isoformat(),
         "settled_on": settled.period.settled_on.isoformat(),
         "terms": settled.contract,
-        "values": {name: _value_json(settlement.shown(number, name)) for name in settled.values},
+        "values": {
+            name: _value_json(settlement.shown(number, name), name in plan.days)
+            for name in settled.values
+        },
         "lines": [
             {
                 "id": line.id,
@@ -245,7 +250,7 @@ def _period_json(settlement: Settlement, settled: SettledPeriod, explain: bool) 
                 "to_date": exact(settled.to_date[line.id]),
                 "waits_for": settled.waiting.get(line.id),
             }
-            for line in settled.rows.plans[number - 1].outcome.lines
+            for line in plan.outcome.lines
         ],
         "gross": str(settled.gross),
         "retained_before": str(_held_before(settlement, settled)),
@@ -255,16 +260,25 @@ def _period_json(settlement: Settlement, settled: SettledPeriod, explain: bool) 
         "payment": str(settled.payment),
         "by_payer": {payer: str(part) for payer, part in settled.by_payer.items()},
         "waiting": settled.waiting,
+        "restated": [
+            {
+                "period": each.number,
+                "line": each.line,
+                "was": exact(each.was),
+                "now": exact(each.now),
+            }
+            for each in settled.restated
+        ],
     }
     if explain:
         data["reasons"] = reasons_for(settlement, number).as_json()
     return data
 
 
-def _value_json(value: object) -> object:
+def _value_json(value: object, is_day: bool = False) -> object:
     if isinstance(value, dict):
-        return {subject: _value_json(each) for subject, each in value.items()}
-    return exact(value) if isinstance(value, Fraction) else None
+        return {subject: _value_json(each, is_day) for subject, each in value.items()}
+    return exact(value, is_day=is_day) if isinstance(value, Fraction) else None
 
 
 def _held_before(settlement: Settlement, settled: SettledPeriod) -> Any:
@@ -291,16 +305,20 @@ def _print(settlement: Settlement, *, explain: bool) -> None:
 def _print_period(settlement: Settlement, settled: SettledPeriod) -> None:
     period, plan = settled.period, settled.rows.plans[settled.period.number - 1]
     rows: list[tuple[object, ...]] = []
+    earlier = settlement.periods[period.number - 2].to_date if period.number > 1 else {}
     for piece in (*plan.outcome.lines, *plan.outcome.caps):
-        waits = settled.waiting.get(piece.id)
-        told = piece.title.en if piece.title else ""
+        to_date = settled.to_date[piece.id]
+        moved = to_date - earlier.get(piece.id, Fraction(0))
         due = not isinstance(piece, Line) or piece.is_due(period.number, period.count)
         rows.append(
             (
-                piece.clause, piece.id, _figure(settled.values[piece.id]) if due else "not due",
-                _figure(settled.to_date[piece.id]), f"waits for {waits}" if waits else told,
+                piece.clause, piece.id, _figure(moved) if due or moved else "not due",
+                _figure(to_date), _remark(piece, settled),
             )
         )  # fmt: skip
+    for each in settled.restated:
+        change = f"restated: was {_figure(each.was)}, is {_figure(each.now)}"
+        rows.append(("", f"  {each.line} of period {each.number}", "", "", change))
     before = _held_before(settlement, settled)
     rows.append(("", "gross", "", settled.gross, ""))
     rows.append(("", "held before", "", before, ""))
@@ -308,12 +326,25 @@ def _print_period(settlement: Settlement, settled: SettledPeriod) -> None:
     rows.append(("", "paid before", "", settled.paid, ""))
     payer = ", ".join(f"{party} {part.grouped()}" for party, part in settled.by_payer.items())
     rows.append((plan.outcome.payment.clause, "payment", settled.payment, "", payer))
+    left = settled.earned - settled.paid - settled.payment
+    if left.minor < 0:
+        rows.append(("", "to be set off", left, "", "against later payments"))
     out.print()
     table(
         f"{_called(period)}, {period.first_day} to {period.last_day}, settled {period.settled_on}",
         ["clause", "line", "period>", "to date>", ""],
         rows,
     )
+
+
+def _remark(piece: Line | Cap, settled: SettledPeriod) -> str:
+    """What a line waits for, or which gate is not passed, or else its title."""
+    if waits := settled.waiting.get(piece.id):
+        return f"waits for {waits}"
+    gates = piece.gates if isinstance(piece, Line) else ()
+    if closed := [gate for gate in gates if settled.values.get(gate) == 0]:
+        return f"gate {' and '.join(closed)} not passed"
+    return piece.title.en if piece.title else ""
 
 
 def _called(period: AssessmentPeriod) -> str:

@@ -216,3 +216,42 @@ def test_what_is_not_reported_may_stand_for_nothing():
     settlement = settled(terms, readings)
     assert values(settlement, "total") == exact("0 3 0")
     assert values(settlement, "rate") == exact("0 0.03 -")
+
+
+# What is not known yet does not count, and what nobody would see is refused
+
+SITES = """
+    periods: {every: P1M, count: 3}
+    inputs: [{id: visits, if_none: 0}]
+    measures:
+      - {id: by_site, kind: sum, of: visits, each: subject}
+      - {id: mean, kind: across_subjects, take: mean, of: by_site}
+    lines:
+      - {id: fee, clause: "1", kind: amount, amount: 100 * mean}
+    """
+
+
+@pytest.mark.parametrize("later_data", ["supersedes", "ignored"])
+def test_a_subject_that_appears_later_changes_nothing_before(later_data):
+    terms = f"""{SITES}
+    payment: {{clause: "9", negative: paid_back, later_data: {later_data}}}
+    """
+    january = reading("visits", "2025-01-10", 10, subject="a")
+    march = reading("visits", "2025-03-10", 10, subject="b")
+    # January is 10 of one site; March is 0 of one and 10 of the other
+    assert payments(settled(terms, known(january, march))) == [1000, 0, 500]
+
+
+def test_a_value_for_all_is_refused_where_each_subject_is_read():
+    with pytest.raises(TermsError, match=r"readings\[0\].subject: found no subject, expected one"):
+        settled(SITES, known(reading("visits", "2025-01-10", 10)))
+
+
+def test_a_value_of_a_subject_is_refused_where_no_subject_is_read():
+    terms = """
+        periods: {every: P1M, count: 1}
+        inputs: [{id: visits}]
+        measures: [{id: all, kind: sum, of: visits}]
+        """
+    with pytest.raises(TermsError, match="found subject 'a', expected none, as no measure reads"):
+        settled(terms, known(reading("visits", "2025-01-10", 10, subject="a")))

@@ -331,7 +331,7 @@ def test_a_line_without_its_value_waits_and_says_for_what():
         """
     settlement = settled(terms, hits=[None, 3])
     assert payments(settlement) == exact("0 300")
-    assert settlement.periods[0].waiting == {"fee": "no value of reached"}
+    assert settlement.periods[0].waiting == {"fee": "a value of reached"}
     assert settlement.periods[1].waiting == {}
 
 
@@ -585,7 +585,7 @@ def test_a_measure_of_each_subject_is_a_column_that_flows_through_formulas():
     assert values(settlement, "best") == exact("4/5 1/2")
     # 200 + 800; 500, while that of the south waits
     assert payments(settlement) == exact("1000 500")
-    assert settlement.periods[1].waiting == {"fee": "no value of share"}
+    assert settlement.periods[1].waiting == {"fee": "a value of share"}
 
 
 def test_a_ratio_and_a_run_are_taken_for_each_subject():

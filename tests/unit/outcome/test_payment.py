@@ -122,7 +122,7 @@ def test_the_limit_of_a_cap_is_a_formula_of_the_period():
     settlement = settled(terms, n=[50, 50, 50], m=[1000, 300, None])
     assert values(settlement, "cap") == exact("50 30 -")
     assert payments(settlement) == exact("-1050 -330 0")
-    assert settlement.periods[2].waiting == {"b": "no value of y", "cap": "no value of y"}
+    assert settlement.periods[2].waiting == {"b": "a value of y", "cap": "a value of y"}
 
 
 def test_a_missing_limit_keeps_what_is_carried():
@@ -249,7 +249,7 @@ def test_a_retention_whose_rate_is_missing_stays_as_it_was():
     settlement = settled(terms, share=["0.1", None, "0.1"])
     assert values(settlement, "kept") == exact("100 100 300")
     assert payments(settlement) == exact("900 1000 800")
-    assert settlement.periods[1].waiting == {"kept": "no value of rate"}
+    assert settlement.periods[1].waiting == {"kept": "a value of rate"}
 
 
 def test_a_payment_of_parts_of_a_cent_comes_to_rest():
