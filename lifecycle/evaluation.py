@@ -89,7 +89,12 @@ class Rows:
         days = at.period.last_day - at.period.first_day + ONE_DAY
         row["days_in_period"] = Fraction(days.days)
         for parameter in plan.outcome.parameters:
-            row[parameter.id] = parameter.on(at.period.last_day, at.value_of)
+            day, value_of = at.period.last_day, at.value_of
+            row[parameter.id] = (
+                {each: parameter.on(day, value_of, each) for each in parameter.by_subject}
+                if parameter.by_subject
+                else parameter.on(day, value_of)
+            )
         for node in plan.order:
             row[node.id] = self.computed(node, at)
         return row
@@ -120,7 +125,7 @@ class Rows:
         subjects = {subject for column in columns for subject in column}
         if getattr(node, "each", None) is not None:
             window = getattr(node, "window", None)
-            looks_forward = isinstance(window, Window) and window.later_by is not None
+            looks_forward = getattr(window or node, "later_by", None) is not None
             by = date.max if looks_forward else at.period.last_day
             for name in (*read_inputs(node), *(use.name for use in events_used(node))):
                 subjects |= self.evidence.subjects(name, by, self.known_on)
@@ -247,10 +252,10 @@ class View:
         told = "nothing reported"
         return [Report(name, self.subject, last_day, last_day, value, 1, True, last_day, told)]
 
-    def happened(self, event: str) -> date | None:
-        return self.rows.evidence.happened(
-            event, self.subject, self.period.last_day, self.rows.known_on
-        )
+    def happened(self, event: str, later_by: Period | None = None) -> date | None:
+        last_day = self.period.last_day
+        by = _moved_end(last_day, later_by, 1) if later_by is not None else last_day
+        return self.rows.evidence.happened(event, self.subject, by, self.rows.known_on)
 
     def recorded(self, event: str) -> date | None:
         return self.rows.evidence.happened(

@@ -196,7 +196,7 @@ class _Teller:
             for subject in subjects:
                 view = View(self.view.rows, self.view.index, subject)
                 if not isinstance(window, Window):
-                    day = view.happened(name)
+                    day = view.happened(name, getattr(piece, "later_by", None))
                     yield f"{name}{_of(subject)}: {day or 'has not happened'}"
                     continue
                 for report in view.readings(name, window) or ():

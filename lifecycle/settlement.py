@@ -15,7 +15,7 @@ from contracts.calendar import BusinessCalendar
 from contracts.errors import TermsError
 from contracts.formula import Formula
 from contracts.money import MINOR_DIGITS, Money, allocate
-from contracts.outcome.basics import AssessmentPeriod, Value, Window, formulas, round_to
+from contracts.outcome.basics import AssessmentPeriod, Value, formulas, round_to
 from contracts.outcome.lines import Line
 from contracts.outcome.outcome import Outcome, OutcomeContract
 from contracts.outcome.payment import Cap, Payment, Retention
@@ -178,7 +178,7 @@ class Settler:
     def _looks_forward(self) -> bool:
         """Whether a measure observes days after its period, which only a later settlement knows."""
         return any(
-            isinstance(window := getattr(node, "window", None), Window) and window.later_by
+            getattr(getattr(node, "window", None) or node, "later_by", None) is not None
             for version in self.versions
             for node in version.outcome.nodes()
         )

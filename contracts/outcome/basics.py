@@ -28,6 +28,9 @@ NAME = r"^[a-z][a-z0-9_]{0,47}$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 """What formulas call a value: small letters, digits and `_`."""
 
+Subject = Annotated[str, StringConstraints(min_length=1, max_length=80)]
+"""What a column has a value for: a site, a person, a peer."""
+
 Column = Mapping[str, Fraction | None]
 """One value for each subject, such as a site, a person or a peer."""
 
@@ -277,8 +280,8 @@ class At(Protocol):
     def days(self, window: Window) -> tuple[date, date] | None:
         """The first and the last day of a window; None while it is not over, or never begins."""
 
-    def happened(self, event: str) -> date | None:
-        """The first day of an event, if that is in this period or before."""
+    def happened(self, event: str, later_by: Period | None = None) -> date | None:
+        """The first day of an event, if that is by the end of this period, or so much later."""
 
     def recorded(self, event: str) -> date | None:
         """The first day of an event, if it is known when the period is settled."""

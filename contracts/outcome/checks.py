@@ -628,6 +628,7 @@ def _columns(terms: Overview) -> set[str]:
         for used in chain(values_used(node), gates_used(node)):
             made_into.setdefault(used.name, []).append(name)
     waiting = [name for name, node in nodes.items() if getattr(node, "each", None)]
+    waiting += [each.id for each in terms.outcome.parameters if each.by_subject]
     columns: set[str] = set()
     while waiting:
         name = waiting.pop()

@@ -258,14 +258,19 @@ class Elapsed(Node):
 
 
 class EventDay(Node):
-    """The day on which an event happened, as far as it is recorded by the end of the period."""
+    """The day on which an event happened, by the end of the period, or by so much later.
+
+    With `later_by` an event after the period still counts in it, such as a cancellation, and the
+    difference is part of the settlement by which it is known.
+    """
 
     kind: Literal["event_day"]
     of: Name
+    later_by: Span | None = None
     each: Literal["subject"] | None = None
 
     def value(self, at: At) -> Fraction | None:
-        day = at.happened(self.of)
+        day = at.happened(self.of, self.later_by)
         return None if day is None else Fraction(day.toordinal())
 
 

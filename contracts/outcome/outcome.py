@@ -12,7 +12,7 @@ from contracts.contract import AgreedCalendar, Agreement, WorkingDays
 from contracts.fields import Clause, Count, Day, Id, Span, Text, Title
 from contracts.formula import Formula
 from contracts.outcome.baselines import Baseline
-from contracts.outcome.basics import At, Name, Node, Part, ValueOf
+from contracts.outcome.basics import At, Name, Node, Part, Subject, ValueOf
 from contracts.outcome.gates import Gate
 from contracts.outcome.lines import AnyLine
 from contracts.outcome.measures import Measure
@@ -98,7 +98,7 @@ class Change(Part):
 
 
 class Parameter(Part):
-    """An agreed number or day, with its dated changes."""
+    """An agreed number or day, or a number for each subject, with its dated changes."""
 
     id: Name
     title: Title | None = None
@@ -106,22 +106,27 @@ class Parameter(Part):
     unit: Text | None = None
     value: Formula | None = None
     day: Day | None = None
+    by_subject: dict[Subject, Formula] = Field(default_factory=dict)
     changes: tuple[Change, ...] = ()
 
     @model_validator(mode="after")
-    def _number_or_day(self) -> Self:
-        if (self.value is None) == (self.day is None):
-            raise ValueError("found not exactly one of value and day, expected one of them")
+    def _one_of(self) -> Self:
+        stated = (self.value is not None, self.day is not None, bool(self.by_subject))
+        if sum(stated) != 1:
+            raise ValueError(
+                "found not exactly one of value, day and by_subject, expected one of them"
+            )
         if self.day is not None and any(c.times or c.value for c in self.changes):
             raise ValueError("found a change of a day, expected add, with days")
         return self
 
-    def on(self, day: date, value_of: ValueOf) -> Fraction | None:
-        """The value in force on that day."""
+    def on(self, day: date, value_of: ValueOf, subject: str | None = None) -> Fraction | None:
+        """The value in force on that day, of a subject where there is one for each."""
         if self.day is not None:
             value: Fraction | None = Fraction(self.day.toordinal())
         else:
-            value = value_of(self.value) if self.value is not None else None
+            agreed = self.value if subject is None else self.by_subject.get(subject)
+            value = value_of(agreed) if agreed is not None else None
         for change in sorted(self.changes, key=lambda change: change.effective_on):
             if change.effective_on > day or value is None:
                 break

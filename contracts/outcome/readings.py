@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from contracts.fields import DAY, DECIMAL, PERCENT, Count, Day, Id, Share, Text
-from contracts.outcome.basics import Name, Part
+from contracts.outcome.basics import Name, Part, Subject
 
 
 def _observed(value: object) -> Fraction | None:
@@ -52,7 +52,6 @@ Observed = Annotated[
     PlainSerializer(lambda value: None if value is None else _plain(value)),
     WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
 ]
-Subject = Annotated[str, Field(min_length=1, max_length=80)]
 Series = tuple[Observed, ...] | dict[Subject, tuple[Observed, ...]]
 
 

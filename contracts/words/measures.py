@@ -53,6 +53,7 @@ from contracts.words.values import (
     name,
     names,
     one_of_gates,
+    period,
     places,
     rounding,
     span_later,
@@ -106,6 +107,13 @@ def measured(measure: Measure) -> Iterator[Told]:
                 "取事件{of}发生之日，以在本期或此前发生、且结算时已知者为准。",
                 of=name(measure.of),
             )
+            if measure.later_by is not None:
+                yield say(
+                    "A day up to {span} after the end of the period counts as well; the difference is part "
+                    "of the settlement by which it is known.",
+                    "本期结束后{span}以内之日亦计入；差额计入得知该事件时的结算。",
+                    span=period(measure.later_by),
+                )
             if measure.each is not None:
                 yield EACH_SUBJECT
         case DayAfter():

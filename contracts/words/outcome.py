@@ -289,6 +289,12 @@ def _parameter(given: Parameter) -> Iterator[Told]:
         if given.unit is not None:
             stated = say("{it} {unit}", "{it} {unit}", it=stated, unit=unit_words(given.unit))
         yield say("It is {value}.", "为{value}。", value=stated)
+    for subject, number in given.by_subject.items():
+        yield Point(
+            say(
+                "for {subject}: {value}", "{subject}：{value}", subject=subject, value=value(number)
+            )
+        )
     if given.day is not None:
         yield say("It is the day {day}.", "为{day}。", day=day(given.day))
     if given.changes:
