@@ -231,9 +231,18 @@ async def engagement(pool: Pool, engagement_id: str) -> EngagementDetail:
         NotFound: no such engagement.
     """
     async with snapshot(pool) as connection:
-        contract = await _contract(connection, engagement_id)
-        (summary,) = await _engagements(connection, engagement_id)
-        processes = [_process(row) for row in await _processes(connection, engagement_id)]
+        return await engagement_of(connection, engagement_id)
+
+
+async def engagement_of(connection: Connection, engagement_id: str) -> EngagementDetail:
+    """All of one engagement, in a snapshot that sees more.
+
+    Raises:
+        NotFound: no such engagement.
+    """
+    contract = await contract_of(connection, engagement_id)
+    (summary,) = await _engagements(connection, engagement_id)
+    processes = [_process(row) for row in await _processes(connection, engagement_id)]
     micro = [process for process in processes if process.kind == "micro_consulting"]
     return EngagementDetail(
         **dict(summary),
@@ -252,7 +261,7 @@ async def timeline(pool: Pool, engagement_id: str) -> list[Happening]:
         NotFound: no such engagement.
     """
     async with snapshot(pool) as connection:
-        await _contract(connection, engagement_id)
+        await contract_of(connection, engagement_id)
         rows = await connection.fetch(
             """
             select workflow_id as process, type, occurred_at, actor, command_id, facts
@@ -271,13 +280,18 @@ async def holds(pool: Pool, engagement_id: str | None = None) -> list[HoldBalanc
     """
     async with snapshot(pool) as connection:
         await _require(connection, engagement_id)
-        rows = await connection.fetch(
-            """
-            select h.*, e.book from hold_balance h join engagement e using (engagement_id)
-            where $1::text is null or engagement_id = $1 order by hold_id
-            """,
-            engagement_id,
-        )
+        return await holds_of(connection, engagement_id)
+
+
+async def holds_of(connection: Connection, engagement_id: str | None) -> list[HoldBalance]:
+    """The holds of one engagement, or all, in a snapshot that sees more."""
+    rows = await connection.fetch(
+        """
+        select h.*, e.book from hold_balance h join engagement e using (engagement_id)
+        where $1::text is null or engagement_id = $1 order by hold_id
+        """,
+        engagement_id,
+    )
     return [_hold(row) for row in rows]
 
 
@@ -349,7 +363,7 @@ async def money_table(pool: Pool, engagement_id: str) -> list[FeeMoney]:
         NotFound: no such engagement.
     """
     async with snapshot(pool) as connection:
-        contract = await _contract(connection, engagement_id)
+        contract = await contract_of(connection, engagement_id)
         rows = await connection.fetch(
             """
             with of_engagement as (
@@ -723,7 +737,12 @@ def _words(document: str) -> str:
     return document.replace("_", " ")
 
 
-async def _contract(connection: Connection, engagement_id: str) -> Contract:
+async def contract_of(connection: Connection, engagement_id: str) -> Contract:
+    """The contract version that an engagement runs under.
+
+    Raises:
+        NotFound: no such engagement.
+    """
     document = await connection.fetchval(
         """
         select c.document from engagement e join contract_version c

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from contracts.errors import EngagementError, Unavailable
 from tollkeeper.cli import (
+    bundle,
     clock,
     contract,
     engagement,
@@ -21,6 +22,7 @@ from tollkeeper.cli import (
     run,
     settle,
     step,
+    why_not,
 )
 from tollkeeper.cli.screen import refused
 from tollkeeper.settings import product_version
@@ -33,7 +35,19 @@ app = App(
     version=product_version,
     default_parameter=Parameter(negative=()),
 )
-for part in (run, contract, settle, engagement, clock, step, milestone, reading, money):
+for part in (
+    run,
+    contract,
+    settle,
+    engagement,
+    clock,
+    step,
+    milestone,
+    reading,
+    money,
+    why_not,
+    bundle,
+):
     part.register(app)
 
 

@@ -1,0 +1,365 @@
+"""Why an amount is not billed, from records alone: each reason, whom it waits for, and the sums."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.contract import Contract, HoldEffect, SettlementWindow
+from contracts.document import read_contract
+from contracts.events import EventType
+from contracts.money import Money
+from contracts.setting import Book, ClockKind
+from lifecycle.bet import Reading, assess
+from tests.unit.test_docs import HANDBOOK, rows, section, words
+from tollkeeper.cli import why_not as command
+from tollkeeper.queries import EngagementDetail, Happening, HoldBalance, Process, Waiting
+from tollkeeper.why_not import Reason, Records, Then, Unbilled, WhyNot, compose
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2025, 3, 3, 1, tzinfo=UTC)
+GATE = "decision gate: PROCEED, SHELVE or REWORK_ONCE"
+MICRO, BET = "eng.E1.micro.key-account", "eng.E1.bet.B1"
+LIVE_AT = "2025-01-15T10:00:00+08:00"
+ENDS_W6 = datetime(2025, 7, 15, 15, 59, 59, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    path = ROOT / "examples" / "key-account.yaml"
+    return read_contract(path.read_text(encoding="utf-8"), path.name)
+
+
+def wait(process: str, for_whom: str, why: str, **fields: Any) -> Waiting:
+    given = {"since": NOW, "due_at": None, "overdue": False} | fields
+    return Waiting(process=process, for_whom=for_whom, why=why, **given)
+
+
+def process(id: str, state: str, waiting: Waiting | None = None, **detail: Any) -> Process:
+    path = id.split(".")[2:]
+    kinds = {"micro": "micro_consulting", "milestone": "milestone", "bet": "value_bet"}
+    return Process(
+        id=id,
+        kind=kinds[path[0]] if path else "engagement",
+        subject=path[1] if path else "KA-2024-017",
+        state=state,
+        finished=False,
+        detail=detail,
+        waiting=waiting,
+    )
+
+
+def happened(type: EventType, process: str, **facts: object) -> Happening:
+    return Happening(type=type, process=process, occurred_at=NOW, actor="engine", facts=facts)
+
+
+def yuan(amount: int) -> Money:
+    return Money(amount * 100, "CNY")
+
+
+def records(
+    contract: Contract,
+    processes: Sequence[Process] = (),
+    *,
+    phase: str = "consulting",
+    **given: Any,
+) -> Records:
+    """An engagement that has proceeded and was billed its micro-consulting, unless said."""
+    engagement = EngagementDetail(
+        id="E1",
+        contract="KA-2024-017@v1",
+        title=contract.title,
+        book=Book.SANDBOX,
+        clock=ClockKind.TEST,
+        clock_now=NOW,
+        phase=phase,
+        opened_at=NOW,
+        proceeded_at=given.pop("proceeded_at", NOW),
+        closed_at=None,
+        held=yuan(0),
+        invoiced=yuan(0),
+        waiting=(),
+        consultant=contract.parties.consultant.name,
+        client=contract.parties.client.name,
+        timezone=contract.timezone,
+        processes=tuple(processes),
+        clocks=None,
+    )
+    known = Records(
+        contract=contract,
+        indicators=contract.indicators(),
+        engagement=engagement,
+        now=NOW,
+        billed={"micro": yuan(100_000)},
+        booked=frozenset({f"{MICRO}:fee"}),
+        verdicts={},
+        holds=[],
+        readings=[],
+        events=[],
+    )
+    return replace(known, **given)
+
+
+def operating(contract: Contract, state: str, waiting: Waiting | None, **given: Any) -> Records:
+    """Every milestone is billed, and the bet runs from 15 January 2025."""
+    bills = {f"eng.E1.milestone.{terms.id}:bill" for terms in contract.milestones}
+    go_live = {"by": "wang.fang", "at": LIVE_AT, "deemed": False, "evidence": {}}
+    processes = (
+        process("eng.E1.milestone.M4", "billed", acceptance=go_live),
+        process(BET, state, waiting, started_on="2025-01-15"),
+    )
+    defaults: dict[str, Any] = {
+        "phase": "operating",
+        "billed": {"micro": yuan(100_000), "project": yuan(1_260_000)},
+        "booked": frozenset({f"{MICRO}:fee", *bills}),
+    }
+    return records(contract, processes, **defaults | given)
+
+
+def line(found: WhyNot, what: str) -> Unbilled:
+    (only,) = (each for each in (*found.waiting, *found.never) if each.what == what)
+    return only
+
+
+def reading(indicator: str, value: str, day: date, sample: int = 10_000) -> Reading:
+    return Reading(
+        indicator=indicator,
+        measured_on=day,
+        value=Decimal(value),
+        sample=sample,
+        source="ERP",
+        evidence="x.csv",
+        occurred_at=NOW,
+    )
+
+
+def verdict_of_w6(contract: Contract) -> dict[str, Any]:
+    """216,000.00 won; of 108,000.00 three eighths won, five eighths lost."""
+    (bet,) = contract.bets
+    window = next(w for w in bet.windows if w.id == "W6")
+    assert isinstance(window, SettlementWindow)
+    on = date(2025, 7, 10)
+    measured = {
+        "win-rate-count": reading("win-rate-count", "0.29", on),
+        "ka-dso-days": reading("ka-dso-days", "87.5", on),
+    }
+    return {"W6": assess(contract, bet, window, measured, contract.indicators())}
+
+
+def test_the_fee_that_is_submitted_waits_for_its_booking(contract: Contract) -> None:
+    found = compose(
+        records(
+            contract,
+            [process(MICRO, "gate open")],
+            phase="micro_consulting",
+            proceeded_at=None,
+            billed={},
+            booked=frozenset(),
+        )
+    )
+    fee = line(found, "micro-consulting")
+    assert (fee.reason, fee.awaited) == (Reason.BOOKING, None)
+    assert found.total.waiting == found.total.amount == yuan(1_900_000)
+    assert found.total.difference == yuan(0)
+
+
+def test_an_accepted_milestone_waits_for_its_booking(contract: Contract) -> None:
+    found = compose(records(contract, [process("eng.E1.milestone.M1", "accepted")]))
+    assert line(found, "milestone M1").reason is Reason.BOOKING
+    assert [fee.difference for fee in found.fees] == [yuan(0), yuan(0)]
+
+
+@pytest.mark.parametrize(
+    ("events", "who", "people"),
+    [
+        ([], "business_lead and it_lead", ("li.wei", "zhao.min")),
+        ([("decision.signed", "business_lead")], "it_lead", ("zhao.min",)),
+        ([("decision.signed", "it_lead")], "business_lead", ("li.wei",)),
+        (
+            [
+                ("decision.signed", "it_lead"),
+                ("decision.signed", "business_lead"),
+                ("decision.split", None),
+            ],
+            "business_lead and it_lead",
+            ("li.wei", "zhao.min"),
+        ),
+    ],
+)
+def test_who_has_signed_is_waited_for_no_longer_until_the_signatures_differ(
+    contract: Contract, events: list[tuple[str, str]], who: str, people: tuple[str, ...]
+) -> None:
+    gate = process(MICRO, "gate open", wait(MICRO, "business_lead and it_lead", GATE, due_at=NOW))
+    signed = [happened(EventType(type), MICRO, role=role) for type, role in events]
+    found = compose(records(contract, [gate], phase="decision", proceeded_at=None, events=signed))
+    milestone = line(found, "milestone M1")
+    assert (milestone.reason, milestone.clause) == (Reason.DECISION, "4.1")
+    assert milestone.awaited
+    assert (milestone.awaited.for_whom, milestone.awaited.people) == (who, people)
+
+
+def test_a_reminder_that_went_out_leaves_the_escalation(contract: Contract) -> None:
+    gate = process(MICRO, "gate open", wait(MICRO, "business_lead and it_lead", GATE, due_at=NOW))
+
+    def then(*events: Happening) -> Then | None:
+        answer = compose(
+            records(contract, [gate], phase="decision", proceeded_at=None, events=events)
+        )
+        awaited = line(answer, "milestone M1").awaited
+        assert awaited
+        return awaited.then
+
+    of_this_wait = {"why": GATE, "since": NOW.isoformat()}
+    before = {"why": GATE, "since": (NOW - timedelta(days=30)).isoformat()}
+    assert then() is Then.REMINDER
+    assert then(happened(EventType.REMINDER_RAISED, MICRO, **before)) is Then.REMINDER
+    assert then(happened(EventType.REMINDER_RAISED, MICRO, **of_this_wait)) is Then.ESCALATION
+
+
+@pytest.mark.parametrize(
+    ("for_whom", "why", "reason", "people"),
+    [
+        ("operations", "eng.E1.milestone.M1:bill was refused: ...", Reason.REFUSED, ()),
+        ("calendar", "calendar CN@2024-2026 covers ...", Reason.WORKING_DAYS, ("sun.hao",)),
+    ],
+)
+def test_what_stops_a_process_wherever_it_stands_is_the_reason(
+    contract: Contract, for_whom: str, why: str, reason: Reason, people: tuple[str, ...]
+) -> None:
+    id = "eng.E1.milestone.M1"
+    stopped = process(id, "accepted", wait(id, for_whom, why, overdue=True))
+    milestone = line(compose(records(contract, [stopped])), "milestone M1")
+    assert (milestone.reason, milestone.why) == (reason, why)
+    assert milestone.awaited
+    assert (milestone.awaited.people, milestone.awaited.overdue) == (people, True)
+
+
+def test_instants_are_in_the_time_zone_of_the_contract(contract: Contract) -> None:
+    id = "eng.E1.milestone.M2"
+    waiting = wait(id, "acceptor", "accept or reject", due_at=ENDS_W6)
+    milestone = line(
+        compose(records(contract, [process(id, "in_acceptance", waiting)])), "milestone M2"
+    )
+    assert milestone.awaited
+    assert milestone.awaited.model_dump(mode="json")["due_at"] == "2025-07-15T23:59:59+08:00"
+    assert milestone.awaited.then is Then.DEEMED_ACCEPTANCE
+
+
+def test_a_stake_of_a_later_window_waits_for_its_own_end_then_for_the_window_before(
+    contract: Contract,
+) -> None:
+    late = wait(BET, "readings", "window W6 has no reading of ka-dso-days", overdue=True)
+    known = operating(contract, "window W6", late, now=datetime(2025, 12, 1, tzinfo=UTC))
+    stake = line(compose(known), "stake ka-average-output")
+    assert (stake.reason, stake.why) == (Reason.WINDOW, "window W12 runs until 2026-01-15")
+    assert stake.awaited
+    assert stake.awaited.since == datetime.fromisoformat(LIVE_AT)
+    assert stake.awaited.then is Then.SETTLEMENT
+
+    over = replace(known, now=datetime(2026, 2, 1, tzinfo=UTC))
+    stake = line(compose(over), "stake ka-average-output")
+    assert (stake.reason, stake.why) == (
+        Reason.READING,
+        "window W12 is over, but window W6 comes first",
+    )
+    assert stake.awaited
+    assert (stake.awaited.for_whom, stake.awaited.people) == ("readings", ("zhao.min",))
+
+
+def test_a_window_that_is_measured_waits_for_the_booking_of_its_verdict(
+    contract: Contract,
+) -> None:
+    on = date(2025, 7, 10)
+    both = [reading("win-rate-count", "0.29", on), reading("ka-dso-days", "87.5", on)]
+    found = compose(operating(contract, "window W6", None, now=ENDS_W6, readings=both))
+    assert line(found, "stake win-rate-count").reason is Reason.BOOKING
+    assert line(found, "stake ka-dso-days").reason is Reason.BOOKING
+
+
+def test_what_a_verdict_gave_waits_for_its_booking_and_what_it_took_is_gone(
+    contract: Contract,
+) -> None:
+    decided = operating(contract, "window W6", None, verdicts=verdict_of_w6(contract))
+    found = compose(decided)
+    assert [(each.what, str(each.amount), each.reason) for each in found.waiting] == [
+        ("stake win-rate-count", "216000.00", Reason.BOOKING),
+        ("stake ka-dso-days", "40500.00", Reason.BOOKING),
+        ("stake ka-average-output", "216000.00", Reason.WINDOW),
+    ]
+    (lost,) = found.never
+    assert (str(lost.amount), lost.clause, lost.decision) == ("67500.00", "6.1(b)", None)
+    assert lost.why.endswith("stake 108000.00, score 3/8")
+    assert found.total.difference == yuan(0)
+
+    keys = {f"{BET}:W6:release", f"{BET}:W6:forfeit"}
+    billed = {"micro": yuan(100_000), "project": yuan(1_516_500)}
+    found = compose(replace(decided, booked=decided.booked | keys, billed=billed))
+    assert [each.what for each in found.waiting] == ["stake ka-average-output"]
+    assert [each.decision for each in found.never] == [f"{BET}:W6:forfeit"]
+    assert found.total.difference == yuan(0)
+
+
+def test_a_withheld_stake_names_its_hold_and_its_invoice(contract: Contract) -> None:
+    hold = HoldBalance(
+        id="eng.E1.hold.HB1",
+        engagement="E1",
+        book=Book.SANDBOX,
+        clause="5.1",
+        kind="VALUE_BET",
+        effect=HoldEffect.WITHHOLD_PAYMENT,
+        fee="project",
+        bet="B1",
+        invoice="QM-INV-2025-000005",
+        placed=yuan(540_000),
+        held=yuan(540_000),
+        released=yuan(0),
+        forfeited=yuan(0),
+    )
+    found = compose(operating(contract, "window W3", None, holds=[hold]))
+    assert {(each.hold, each.invoice) for each in found.waiting} == {(hold.id, hold.invoice)}
+    assert (found.total.withheld, found.total.waiting) == (yuan(540_000), yuan(540_000))
+
+
+def test_reasons_come_with_their_sums_in_the_order_of_the_line(contract: Contract) -> None:
+    found = compose(records(contract, [process("eng.E1.milestone.M1", "in_delivery")]))
+    assert [(each.reason, str(each.amount)) for each in found.by_reason] == [
+        (Reason.PHASE, "900000.00"),
+        (Reason.EVIDENCE, "360000.00"),
+        (Reason.GO_LIVE, "540000.00"),
+    ]
+
+
+def test_books_that_do_not_agree_with_the_records_show_a_difference(contract: Contract) -> None:
+    """A billed amount without its order: the fee line is named with what is apart."""
+    wrong = records(contract, billed={"micro": yuan(100_000), "project": yuan(360_000)})
+    micro, project = compose(wrong).fees
+    assert (micro.difference, project.difference) == (yuan(0), yuan(-360_000))
+
+
+def test_the_command_prints_the_identity_and_fails_where_it_does_not_hold(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = records(contract, [process("eng.E1.milestone.M1", "in_delivery")])
+    monkeypatch.setattr(command, "in_the_records", lambda look: compose(right))
+    command.why_not("E1")
+    printed = capsys.readouterr().out
+    assert "milestone M1             4.1     360,000.00  evidence" in printed
+    assert (
+        "billed 100,000.00 + not billed yet 1,800,000.00 + never billed 0.00 = fees 1,900,000.00 CNY"
+    ) in printed
+
+    wrong = replace(right, billed={})
+    monkeypatch.setattr(command, "in_the_records", lambda look: compose(wrong))
+    with pytest.raises(SystemExit, match="1"):
+        command.why_not("E1")
+    assert "difference of 100,000.00 in fee micro" in capsys.readouterr().err
+
+
+def test_every_reason_is_in_the_handbook_in_the_order_of_the_line() -> None:
+    told = rows(section(HANDBOOK, "## 12. Why is it not billed?"))
+    reasons = [words(first)[0] for first, *_ in told if words(first)]
+    assert reasons == [reason.value for reason in Reason]

@@ -1,0 +1,376 @@
+"""A bundle: all that the other side needs to recompute one engagement, signed.
+
+The same state gives the same bytes: files are sorted and stored as they are, without dates.
+"""
+
+import json
+from collections import Counter
+from hashlib import sha256
+from io import BytesIO
+from typing import Any
+from zipfile import ZipFile, ZipInfo
+
+from activities.postgres import Connection, Pool
+from contracts.contract import Contract
+from contracts.errors import NotFound
+from contracts.fields import canonical
+from contracts.money import Money
+from tollkeeper.queries import Row, engagement, money, snapshot
+from tollkeeper.signing import Signer
+
+FORMAT = "tollkeeper-bundle/1"
+GENESIS = "0" * 64
+"""What the first group of the journal follows."""
+START_OF_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+Json = dict[str, Any]
+
+
+async def bundle(pool: Pool, engagement_id: str, signer: Signer) -> bytes:
+    """The zip of one engagement, as the records are now.
+
+    Raises:
+        NotFound: no such engagement.
+    """
+    await engagement(pool, engagement_id)  # refuses with the nearest names
+    async with snapshot(pool) as connection:
+        files = await _files(connection, engagement_id)
+    texts = {
+        name: content if isinstance(content, bytes) else _text(content)
+        for name, content in files.items()
+    }
+    manifest = {
+        "format": FORMAT,
+        "engagement": engagement_id,
+        "journal_head": _head(files["journal.json"]["groups"]),
+        "files": [
+            {"path": name, "bytes": len(text), "sha256": sha256(text).hexdigest()}
+            for name, text in sorted(texts.items())
+        ],
+    }
+    return archive(signed(texts, manifest, signer))
+
+
+def signed(texts: dict[str, bytes], manifest: Json, signer: Signer) -> dict[str, bytes]:
+    """The files with the manifest that names them, and the signature over it."""
+    stated = _text(manifest)
+    signature = {
+        "algorithm": "Ed25519",
+        "public_key": signer.public_key.hex(),
+        "fingerprint": signer.fingerprint,
+        "signature": signer.sign(stated).hex(),
+    }
+    return texts | {"manifest.json": stated, "signature.json": _text(signature)}
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """A zip with nothing in it that could differ: stored, sorted, no dates, one mode."""
+    target = BytesIO()
+    with ZipFile(target, "w") as made:
+        for name in sorted(files):
+            entry = ZipInfo(name, START_OF_ZIP_TIME)
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            made.writestr(entry, files[name])
+    return target.getvalue()
+
+
+def _text(content: Any) -> bytes:
+    return (json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def hash_of(content: Json) -> str:
+    return sha256(canonical(content).encode()).hexdigest()
+
+
+async def _files(connection: Connection, engagement_id: str) -> dict[str, Any]:
+    versions = await connection.fetch(
+        """
+        select c.* from contract_version c where (c.contract_id, c.version) in (
+            select contract_id, contract_version from engagement where engagement_id = $1
+            union select contract_id, contract_version from invoice where engagement_id = $1
+        ) order by c.contract_id, c.version
+        """,
+        engagement_id,
+    )
+    head = await connection.fetchrow(
+        "select * from engagement where engagement_id = $1", engagement_id
+    )
+    if head is None:
+        raise NotFound(f"found engagement {engagement_id!r}, expected one that was opened")
+    current = f"{head['contract_id']}@v{head['contract_version']}"
+    documents = {f"{row['contract_id']}@v{row['version']}": row["document"] for row in versions}
+    calendar = Contract.model_validate(documents[current]).working_calendar()
+    timeline = await _timeline(connection, engagement_id)
+    return {
+        "engagement.json": {
+            "id": engagement_id,
+            "contract": current,
+            "book": head["book"],
+            "clock": head["clock"],
+            "phase": head["phase"],
+            **_instants(head, "opened_at", "proceeded_at", "closed_at"),
+        },
+        "contracts.json": [
+            {
+                "contract": f"{row['contract_id']}@v{row['version']}",
+                "digest": row["digest"],
+                "effective_on": row["effective_on"].isoformat(),
+                "indicators": row["indicators"],
+            }
+            for row in versions
+        ],
+        # The very text that its digest is of.
+        **{
+            f"contracts/{name.replace('@', '-')}.json": canonical(document).encode()
+            for name, document in documents.items()
+        },
+        "calendar.json": {
+            "id": calendar.id,
+            "timezone": calendar.timezone,
+            "first_year": calendar.first_year,
+            "last_year": calendar.last_year,
+            "days_off": [day.isoformat() for day in calendar.days_off],
+            "days_on": [day.isoformat() for day in calendar.days_on],
+        },
+        "timeline.json": timeline,
+        "acceptances.json": _acceptances(timeline, documents[current]),
+        "readings.json": await _readings(connection, engagement_id),
+        "verdicts.json": await _verdicts(connection, engagement_id),
+        "holds.json": await _holds(connection, engagement_id),
+        "decisions.json": await _decisions(connection, engagement_id),
+        "documents.json": await _documents(connection, engagement_id),
+        "journal.json": await _journal(connection, engagement_id),
+    }
+
+
+async def _timeline(connection: Connection, engagement_id: str) -> list[Json]:
+    rows = await connection.fetch(
+        """
+        select workflow_id as process, type, occurred_at, actor, command_id, facts
+        from event where engagement_id = $1 order by id
+        """,
+        engagement_id,
+    )
+    return [dict(row) | _instants(row, "occurred_at") for row in rows]
+
+
+def _acceptances(timeline: list[Json], document: Json) -> list[Json]:
+    amounts = {milestone["id"]: milestone["amount"] for milestone in document["milestones"]}
+    accepted, evidence = [], {}
+    for event in timeline:
+        if event["type"] == "milestone.submitted":
+            evidence[event["facts"]["milestone"]] = event["facts"]["evidence"]
+        if event["type"] == "milestone.accepted":
+            milestone = event["facts"]["milestone"]
+            accepted.append(
+                {
+                    "milestone": milestone,
+                    "amount": amounts[milestone],
+                    "by": event["actor"],
+                    "at": event["occurred_at"],
+                    "deemed": event["facts"]["deemed"],
+                    "evidence": evidence[milestone],
+                }
+            )
+    return accepted
+
+
+async def _readings(connection: Connection, engagement_id: str) -> list[Json]:
+    rows = await connection.fetch(
+        """
+        select key, indicator, measured_on, value, sample, source, evidence, recorded_by, occurred_at
+        from reading where engagement_id = $1 order by id
+        """,
+        engagement_id,
+    )
+    readings = [
+        dict(row)
+        | _instants(row, "occurred_at")
+        | {
+            "number": number,
+            "measured_on": row["measured_on"].isoformat(),
+            "value": f"{row['value']:f}",
+        }
+        for number, row in enumerate(rows, start=1)
+    ]
+    return [reading | {"sha256": hash_of(reading)} for reading in readings]
+
+
+async def _verdicts(connection: Connection, engagement_id: str) -> list[Json]:
+    rows = await connection.fetch(
+        """
+        select v.*, (
+            select count(*) from reading r
+            where r.engagement_id = v.engagement_id and r.id <= v.last_reading
+        ) as readings_known
+        from verdict v where v.engagement_id = $1 order by v.occurred_at, v.key
+        """,
+        engagement_id,
+    )
+    return [
+        {
+            "key": row["key"],
+            "bet": row["bet"],
+            "window": row["window_id"],
+            "kind": row["kind"],
+            "started_on": row["started_on"].isoformat(),
+            "readings_known": row["readings_known"],
+            "result": row["result"],
+            **_instants(row, "occurred_at"),
+        }
+        for row in rows
+    ]
+
+
+async def _holds(connection: Connection, engagement_id: str) -> list[Json]:
+    holds = await connection.fetch(
+        "select * from hold_balance where engagement_id = $1 order by hold_id", engagement_id
+    )
+    movements = await connection.fetch(
+        """
+        select m.*, h.currency from hold_movement m join hold h using (hold_id)
+        where h.engagement_id = $1 order by m.id
+        """,
+        engagement_id,
+    )
+    return [
+        {
+            "id": hold["hold_id"],
+            **{name: hold[name] for name in ("clause", "kind", "effect", "fee", "bet", "invoice")},
+            "balance": _amounts(hold, "placed", "released", "forfeited", "held"),
+            "movements": [
+                {
+                    "movement": row["movement"],
+                    "key": row["key"],
+                    **_amounts(row, "amount"),
+                    **_instants(row, "occurred_at"),
+                }
+                for row in movements
+                if row["hold_id"] == hold["hold_id"]
+            ],
+        }
+        for hold in holds
+    ]
+
+
+async def _decisions(connection: Connection, engagement_id: str) -> list[Json]:
+    rows = await connection.fetch(
+        'select * from decision_record where engagement_id = $1 order by key collate "C"',
+        engagement_id,
+    )
+    names = ("key", "decision", "decided_by", "document", "explanations")
+    return [
+        {name: row[name] for name in names}
+        | _amounts(row, "amount")
+        | {"hold": row["hold_id"], "decided_on": row["decided_on"].isoformat()}
+        for row in rows
+    ]
+
+
+async def _documents(connection: Connection, engagement_id: str) -> list[Json]:
+    rows = await connection.fetch(
+        """
+        select * from invoice where engagement_id = $1
+        order by series collate "C", year, sequence
+        """,
+        engagement_id,
+    )
+    lines = await connection.fetch(
+        """
+        select l.*, i.currency from invoice_line l join invoice i using (number)
+        where i.engagement_id = $1 order by l.line
+        """,
+        engagement_id,
+    )
+    names = ("number", "document", "series", "year", "sequence", "key", "tax_code", "tax_rate")
+    return [
+        {name: row[name] for name in (*names, "withheld", "corrects")}
+        | {
+            "contract": f"{row['contract_id']}@v{row['contract_version']}",
+            "issued_on": row["issued_on"].isoformat(),
+            **_amounts(row, "net", "tax", "gross"),
+            "tax_calculation": row["tax_explanation"],
+            "lines": [
+                {
+                    **{name: line[name] for name in ("line", "claim", "clause", "title")},
+                    **_amounts(line, "net"),
+                    "explanation": line["explanation"],
+                }
+                for line in lines
+                if line["number"] == row["number"]
+            ],
+        }
+        for row in rows
+    ]
+
+
+async def _journal(connection: Connection, engagement_id: str) -> Json:
+    """The groups in the order of the journal, each with the hash of itself and the one before."""
+    groups = await connection.fetch(
+        "select * from journal_group where engagement_id = $1 order by id", engagement_id
+    )
+    postings = await connection.fetch(
+        """
+        select p.* from posting p join journal_group g on g.id = p.group_id
+        where g.engagement_id = $1 order by p.group_id, p.line
+        """,
+        engagement_id,
+    )
+    lines: dict[int, list[Json]] = {}
+    for row in postings:
+        names = ("account", "side", "fee", "hold", "invoice")
+        line = {name: row[name] for name in names} | _amounts(row, "amount")
+        lines.setdefault(row["group_id"], []).append(line)
+    chained = [
+        {
+            "key": row["key"],
+            "effect_key": row["effect_key"],
+            "code": row["code"],
+            "effective_on": row["effective_on"].isoformat(),
+            **_instants(row, "occurred_at"),
+            "postings": lines[row["id"]],
+        }
+        for row in groups
+    ]
+    return {"groups": chain(chained), "balances": _balances(postings)}
+
+
+def chain(groups: list[Json]) -> list[Json]:
+    """The groups, numbered, each with the hash of the one before inside its own."""
+    previous, chained = GENESIS, []
+    for number, group in enumerate(groups, start=1):
+        content = group | {"number": number, "previous": previous}
+        previous = hash_of(content)
+        chained.append(content | {"hash": previous})
+    return chained
+
+
+def _head(groups: list[Json]) -> str:
+    return str(groups[-1]["hash"]) if groups else GENESIS
+
+
+def _balances(postings: list[Row]) -> list[Json]:
+    sums = Counter[tuple[str, str]]()
+    for row in postings:
+        sums[row["account"], row["side"]] += row["amount_minor"]
+    currency = postings[0]["currency"] if postings else ""
+    return [
+        {
+            "account": account,
+            "debit": _amount(money(sums[account, "D"], currency)),
+            "credit": _amount(money(sums[account, "C"], currency)),
+        }
+        for account in sorted({account for account, _ in sums})
+    ]
+
+
+def _instants(row: Row, *names: str) -> Json:
+    return {name: row[name] and row[name].isoformat() for name in names}
+
+
+def _amounts(row: Row, *names: str) -> Json:
+    return {name: _amount(money(row[f"{name}_minor"], row["currency"])) for name in names}
+
+
+def _amount(amount: Money) -> str:
+    return f"{amount} {amount.currency}"

@@ -1,0 +1,1 @@
+"""What the other side runs: it imports nothing else of this product."""
