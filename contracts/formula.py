@@ -67,6 +67,16 @@ _LIMIT: int = 10**MAX_DIGITS
 _FRACTION_LIMIT: int = 10**MAX_FRACTION_DIGITS
 
 
+EXPECTED = {
+    "%": "a per cent sign directly after its number, such as 2%",
+    **dict.fromkeys(
+        (">", "<", "="), "no comparison; what compares is a gate, a step or a condition"
+    ),
+    ",": "no comma; thousands are not separated",
+}
+"""What is told where another sign stands than one of + - * /."""
+
+
 @dataclass(frozen=True)
 class Formula:
     """An expression, read once; `names` are its inputs in the order in which they appear.
@@ -233,7 +243,7 @@ class _Reader:
     def read(self) -> tuple[_Step, ...]:
         self.sum()
         if self.next:
-            raise self.refusal("one of + - * / or the end")
+            raise self.refusal(EXPECTED.get(self.next, "one of + - * / or the end"))
         return tuple(self.steps)
 
     def sum(self) -> None:

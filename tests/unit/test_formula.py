@@ -200,6 +200,9 @@ OPERAND = (
 )
 FUNCTION = "one of abs, ceiling, clamp, floor, max, min"
 OPERATOR = "one of + - * / or the end"
+PER_CENT = "a per cent sign directly after its number, such as 2%"
+COMPARISON = "no comparison; what compares is a gate, a step or a condition"
+COMMA = "no comma; thousands are not separated"
 
 
 @pytest.mark.parametrize(
@@ -218,15 +221,15 @@ OPERATOR = "one of + - * / or the end"
         ("9 ** 9", 4, "'*'", OPERAND),
         ("a ^ 2", 3, "'^'", OPERATOR),
         ("a // b", 4, "'/'", OPERAND),
-        ("a % b", 3, "'%'", OPERATOR),
-        ("a << 9", 3, "'<'", OPERATOR),
-        ("a == b", 3, "'='", OPERATOR),
-        ("a < b", 3, "'<'", OPERATOR),
+        ("a % b", 3, "'%'", PER_CENT),
+        ("a << 9", 3, "'<'", COMPARISON),
+        ("a == b", 3, "'='", COMPARISON),
+        ("a < b", 3, "'<'", COMPARISON),
         ("a and b", 3, "'and'", OPERATOR),
         ("not a", 5, "'a'", OPERATOR),
         ("a if b else 1", 3, "'if'", OPERATOR),
         ("a := 1", 3, "':'", OPERATOR),
-        ("a, b", 2, "','", OPERATOR),
+        ("a, b", 2, "','", COMMA),
         ("a; b", 2, "';'", OPERATOR),
         ("a # b", 3, "'#'", OPERATOR),
         ("a.real", 1, "'a.real'", OPERAND),
@@ -272,7 +275,7 @@ OPERATOR = "one of + - * / or the end"
         # Numbers.
         ("1e5", 1, "'1e5'", OPERAND),
         ("1_000", 1, "'1_000'", OPERAND),
-        ("1,000", 2, "','", OPERATOR),
+        ("1,000", 2, "','", COMMA),
         ("0x1F", 1, "'0x1F'", OPERAND),
         ("0o17", 1, "'0o17'", OPERAND),
         ("1j", 1, "'1j'", OPERAND),
@@ -280,11 +283,11 @@ OPERATOR = "one of + - * / or the end"
         (".5", 1, "'.5'", OPERAND),
         ("5.", 1, "'5.'", OPERAND),
         ("1.2.3", 1, "'1.2.3'", OPERAND),
-        ("30 %", 4, "'%'", OPERATOR),
-        ("30%%", 4, "'%'", OPERATOR),
+        ("30 %", 4, "'%'", PER_CENT),
+        ("30%%", 4, "'%'", PER_CENT),
         ("30%5", 4, "'5'", OPERATOR),
-        ("(30)%", 5, "'%'", OPERATOR),
-        ("a%", 2, "'%'", OPERATOR),
+        ("(30)%", 5, "'%'", PER_CENT),
+        ("a%", 2, "'%'", PER_CENT),
         ("%", 1, "'%'", OPERAND),
         ("007%", 1, "'007%'", OPERAND),
         ("1e5%", 1, "'1e5%'", OPERAND),
