@@ -187,7 +187,7 @@ def test_a_restatement_says_what_it_was_what_it_is_and_why():
     )
     (restated,) = settlement.periods[3].restated
     assert (restated.number, restated.line) == (2, "quality_share")
-    assert (restated.was, restated.now) == (15_600, 13_200)
+    assert (restated.was, restated.now) == (Fraction(15_600), Fraction(13_200))
     reason = next(r for r in told(reasons_for(settlement, 4)) if "restated" in r.name)
     evidence = [proof for each in told(reason) for proof in each.evidence]
     assert "solved = 1420 (2026-05-01 to 2026-07-31, verified, audit-2027-01)" in evidence
