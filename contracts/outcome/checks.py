@@ -34,10 +34,13 @@ from contracts.outcome.graph import (
 from contracts.outcome.lines import Bands, Instalments, Line, RateCard, Units
 from contracts.outcome.measures import (
     AcrossSubjects,
+    Calculated,
+    Combined,
     DayAfter,
     Elapsed,
     Previous,
     Ratio,
+    Statistic,
     Truncation,
 )
 from contracts.outcome.outcome import ONE_DAY, Input, OutcomeContract, Periods, Score, Settling
@@ -577,6 +580,40 @@ def _not_below(place: Place, low: str, high: str, terms: Overview) -> Problems:
         yield Problem((*place.loc, high), found, expected, "value_order")
 
 
+ACCUMULATING = (WindowKind.TO_DATE, WindowKind.FIXED, WindowKind.SUBJECT)
+"""Windows over days that an earlier period has counted already."""
+
+
+def amounts_are_counted_once(terms: Overview) -> Problems:
+    """What a total has counted in an earlier period is not earned anew in the next."""
+    nodes = {node.id: node for node in terms.outcome.nodes()}
+    for n, line in enumerate(terms.outcome.lines):
+        if line.basis == "each_period" and line.due == "every_period" and len(terms.last_days) > 1:
+            total = _total_below(line, nodes)
+            if total is not None:
+                found = f"each_period of {total!r}, a total over days of earlier periods"
+                expected = "to_date, or a difference to a previous value"
+                yield Problem(("outcome", "lines", n, "basis"), found, expected, "counted_again")
+
+
+def _total_below(line: Line, nodes: Mapping[str, Node]) -> str | None:
+    """The total that a line is a multiple of; None where it looks back, as a difference does."""
+    total, waiting, seen = None, [line.id], set[str]()
+    while waiting:
+        node = nodes.get(waiting.pop())
+        if node is None or node.id in seen:
+            continue
+        seen.add(node.id)
+        if isinstance(node, Previous):
+            return None
+        if isinstance(node, Statistic) and node.kind in ("sum", "count"):
+            over_again = node.window.over in ACCUMULATING and node.window.restarts_after is None
+            total = node.id if over_again else total
+        elif isinstance(node, Calculated | Combined | AcrossSubjects | Line):
+            waiting += [use.name for use in values_used(node)]
+    return total
+
+
 def weights_are_whole(terms: Overview) -> Problems:
     """Weights that are agreed are exactly 100 %, in every period."""
     for place in terms.places:
@@ -716,6 +753,7 @@ OUTCOME_CHECKS = (
     conditions_can_hold,
     steps_can_be_reached,
     limits_are_in_order,
+    amounts_are_counted_once,
     weights_are_whole,
     money_is_payable,
     money_is_one_number,

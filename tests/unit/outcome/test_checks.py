@@ -902,3 +902,28 @@ def test_a_cost_centre_is_not_paid_for_margins_fnd_04():
     assert read(changed(margin))
     assert read(changed(margin, ("calendar:", "value_position: profit_centre\ncalendar:")))
     assert read(changed(margin, centre, *GUARDED))
+
+
+BY_SITE = "of: hours, each: subject}"
+TO_DATE = "of: hours, each: subject, window: {over: to_date}}"
+
+
+def test_a_total_to_date_is_not_earned_anew_in_each_period():
+    assert refusal((BY_SITE, TO_DATE)) == [
+        "outcome.lines[1].basis: found each_period of 'by_site', a total over days of earlier periods, "
+        "expected to_date, or a difference to a previous value [counted_again]"
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("id: work\n", "id: work\n      basis: to_date\n"),
+        ("id: work\n", "id: work\n      due: last_period\n"),
+        ("      of: sites\n      better", "      of: sites - last_sites\n      better"),
+    ],
+    ids=["to date", "due once", "a difference"],
+)
+def test_a_total_to_date_may_be_an_entitlement_or_a_difference(change):
+    last = "    - {id: last_sites, kind: previous, of: sites, initial: 0}\n    - {id: opened_on,"
+    assert read(changed((BY_SITE, TO_DATE), change, ("    - {id: opened_on,", last)))
