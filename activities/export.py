@@ -56,8 +56,7 @@ class Export:
             raise Unavailable(f"{name}: answered {answer.status_code}")
         if not answer.is_success:
             raise TermsError(f"{name} was refused with {answer.status_code}: {answer.text[:200]}")
-        await self._keep(key, url, answer)
-        return Delivered(key=key, status=answer.status_code)
+        return Delivered(key=key, status=await self._keep(key, url, answer))
 
     async def _message(self, key: str) -> asyncpg.Record:
         async with transaction(self.pool) as connection:
@@ -72,7 +71,8 @@ class Export:
             raise NotFound(f"found no message {key!r} in the outbox")
         return row
 
-    async def _keep(self, key: str, url: str, answer: httpx.Response) -> None:
+    async def _keep(self, key: str, url: str, answer: httpx.Response) -> int:
+        """The status on record: of two copies that were sent at once, the first answer counts."""
         async with transaction(self.pool) as connection:
             await connection.execute(
                 """
@@ -89,3 +89,7 @@ class Export:
                 "update outbox set delivered_at = now() where key = $1 and delivered_at is null",
                 key,
             )
+            status: int = await connection.fetchval(
+                "select status from delivery_receipt where key = $1", key
+            )
+        return status

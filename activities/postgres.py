@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from contracts.errors import KeyReused, Unavailable
+from contracts.errors import KeyReused, TransitionError, Unavailable
 from contracts.fields import canonical
 from lifecycle.orders import A, Order
 
@@ -20,6 +20,8 @@ UNREACHABLE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # A session that the server ended, where its last word is read before its connection is gone.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -55,7 +57,18 @@ async def once(pool: Pool, order: Order[A], effect: Callable[[Connection], Await
 
     Raises:
         KeyReused: the key stands for a different order.
+        TransitionError: another order, under its own key, did what can be done once.
     """
+    try:
+        return await _once(pool, order, effect)
+    except asyncpg.UniqueViolationError as taken:
+        raise TransitionError(
+            f"{order.key}: found it done by another order ({taken.table_name}: {taken.detail}), "
+            "expected it to be still undone"
+        ) from taken
+
+
+async def _once(pool: Pool, order: Order[A], effect: Callable[[Connection], Awaitable[A]]) -> A:
     digest = sha256(order.content().encode()).hexdigest()
     async with transaction(pool) as connection:
         # Whoever comes second waits here until the first has committed.

@@ -1,13 +1,19 @@
-"""`python -m bench [history|outcome|settle|steps]`: history alone, if nothing else is said."""
+"""`python -m bench [history|ledger|outcome|settle|steps]`: history alone, if nothing else is said."""
 
 import argparse
 import sys
 
-from bench import history, outcome, settle, steps
+from bench import history, ledger, outcome, settle, steps
 from tollkeeper.cli.common import running
 from tollkeeper.cli.screen import out
 
-BENCHES = {"history": history, "outcome": outcome, "settle": settle, "steps": steps}
+BENCHES = {
+    "history": history,
+    "ledger": ledger,
+    "outcome": outcome,
+    "settle": settle,
+    "steps": steps,
+}
 
 
 def main() -> int:
@@ -18,7 +24,7 @@ def main() -> int:
     kept = running(BENCHES[wanted or "history"].measure())
     if wanted is None:
         out.print("\nThe others, minutes each on two idle cores:")
-        for name in ("outcome", "settle", "steps"):
+        for name in ("ledger", "outcome", "settle", "steps"):
             out.print(f"  python -m bench {name:8} {BENCHES[name].__doc__}", markup=False)
     return 0 if kept else 1
 

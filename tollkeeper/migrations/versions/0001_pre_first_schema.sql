@@ -142,6 +142,7 @@ create table hold (                        -- written once: what it holds is in 
     currency      char(3) not null,
     invoice       text references invoice
 );
+create index hold_by_engagement on hold (engagement_id);
 
 create table hold_movement (               -- written once
     id           bigint generated always as identity primary key,

@@ -1,0 +1,183 @@
+"""Fifty requests at once about one thing, on a real PostgreSQL with READ COMMITTED."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.export import Export
+from activities.postgres import connect
+from contracts.errors import KeyReused, TransitionError
+from contracts.setting import ClockKind
+from lifecycle.orders import Deliver, EvaluateMilestone, Order, PlaceHoldback
+from tests.integration.conftest import LIVE_ON, MEASURED, WINDOW_ENDS, Story
+from tollkeeper.queries import invoices
+from tollkeeper.verify import verify
+
+ATTEMPTS = 50
+ENGAGEMENTS = 10
+"""Each has 22 things done for it: 220 races in all."""
+
+TABLES = (
+    "contract_version",
+    "engagement",
+    "effect",
+    "event",
+    "invoice",
+    "invoice_line",
+    "hold",
+    "hold_movement",
+    "decision_record",
+    "journal_group",
+    "posting",
+    "reading",
+    "verdict",
+    "outbox",
+    "invoice_series",
+)
+
+Attempt = Callable[[], Awaitable[Any]]
+
+
+@pytest.fixture
+async def crowd(databases):
+    """A pool in which each of the fifty has a connection of its own."""
+    async with databases.copy() as pool:
+        name = await pool.fetchval("select current_database()")
+        dsn = urlsplit(databases.dsn)._replace(path=f"/{name}").geturl()
+        async with await connect(dsn, ATTEMPTS) as crowd:
+            yield crowd
+
+
+def life(one: Story) -> list[Attempt]:
+    """What an engagement needs done, in order; each is one thing to race for."""
+    things: list[Attempt] = [one.opened, one.consulted, one.proceeded]
+    for milestone in one.contract.milestones:
+        day = LIVE_ON.isoformat() if milestone.go_live else "2024-12-02"
+        bill = one.milestone(milestone.id, day)
+        earn = EvaluateMilestone(**dict(bill) | {"key": bill.key.replace("bill", "evaluate")})
+        things.append(partial(one.billing.evaluate_milestone, earn))
+        things.append(partial(one.billing.bill_milestone, bill))
+    things.append(one.placed)
+    for window in ("W6", "W12"):
+        for indicator, value in MEASURED[window].items():
+            day = WINDOW_ENDS[window][:8] + "10"
+            things.append(partial(one.measured, indicator, value, day))
+        things += [partial(act, window) for act in (one.assessed, one.released, one.forfeited)]
+    return [*things, one.closed]
+
+
+async def at_once(attempts: list[Attempt]) -> list[Any]:
+    """What each was told; a refusal is told as well."""
+    return await asyncio.gather(*(attempt() for attempt in attempts), return_exceptions=True)
+
+
+def split(told: list[Any]) -> tuple[list[Any], list[BaseException]]:
+    """Answers and refusals."""
+    refusals = [each for each in told if isinstance(each, BaseException)]
+    return [each for each in told if not isinstance(each, BaseException)], refusals
+
+
+async def rows(pool):
+    return {table: await pool.fetchval(f"select count(*) from {table}") for table in TABLES}
+
+
+async def is_verified(pool):
+    verification = await verify(pool)
+    assert [check for check in verification.checks if not check.ok] == []
+    return True
+
+
+async def test_fifty_at_once_about_one_thing_are_one_effect_and_one_answer(
+    crowd, pool, key_account, withheld
+):
+    """As if each had been asked for once, one after the other: to the last number and row."""
+    assert await crowd.fetchval("show transaction_isolation") == "read committed"
+    for number in range(ENGAGEMENTS):
+        contract = withheld if number % 2 else key_account
+        raced = life(Story(crowd, contract, f"E{number}", ClockKind.LIVE))
+        alone = life(Story(pool, contract, f"E{number}", ClockKind.LIVE))
+        for thing, once in zip(raced, alone, strict=True):
+            assert await at_once([thing] * ATTEMPTS) == [await once()] * ATTEMPTS
+    assert await rows(crowd) == await rows(pool)
+    assert await is_verified(crowd)
+
+
+async def test_of_fifty_different_orders_for_one_thing_one_is_carried_out(crowd, key_account):
+    """c.5-10: the others are told what is there already."""
+    one = Story(crowd, key_account, "E1", ClockKind.LIVE)
+    await one.opened()
+    await one.proceeded()
+    milestone = one.milestone("M1")
+    earn = EvaluateMilestone(**dict(milestone) | {"key": milestone.key.replace("bill", "evaluate")})
+    await one.billing.evaluate_milestone(earn)
+    place = one.bet_order(PlaceHoldback, "place", LIVE_ON.isoformat())
+    things: list[tuple[Callable[[Any], Awaitable[Any]], Order[Any], str]] = [
+        (one.billing.bill_micro_consulting, one.micro_fee(), "claim.*eng.E1.micro"),
+        (one.billing.bill_milestone, milestone, "claim.*eng.E1.milestone.M1"),
+        (one.holdbacks.place_holdback, place, "hold_id.*eng.E1.hold.HB1"),
+    ]
+    for carry_out, order, names_it in things:
+        keys = [f"{order.key}:{number}" for number in range(ATTEMPTS)]
+        orders = [order.model_copy(update={"key": key}) for key in keys]
+        answers, refusals = split(await at_once([partial(carry_out, each) for each in orders]))
+        assert len(answers) == 1
+        for refusal in refusals:
+            assert type(refusal) is TransitionError
+            assert re.search(names_it, str(refusal))
+    assert [row.number for row in await invoices(crowd)] == [
+        "QM-INV-2024-000001", "QM-INV-2024-000002",
+    ]  # fmt: skip
+    assert await is_verified(crowd)
+
+
+async def test_of_two_orders_under_one_key_the_first_holds_and_the_other_is_refused(
+    crowd, key_account
+):
+    """c.5-2: whoever asked for the first has its answer, whoever asked for the other is told."""
+    for number in range(ENGAGEMENTS):
+        one = Story(crowd, key_account, f"E{number}", ClockKind.LIVE)
+        await one.opened()
+        fee = one.micro_fee()
+        other = fee.model_copy(update={"evidence": "S10 done"})
+        orders = [fee, other] * (ATTEMPTS // 2)
+        bill = one.billing.bill_micro_consulting
+        answers, refusals = split(await at_once([partial(bill, order) for order in orders]))
+        assert answers == answers[:1] * (ATTEMPTS // 2)
+        assert [type(refusal) for refusal in refusals] == [KeyReused] * (ATTEMPTS // 2)
+        assert {str(refusal).split()[0] for refusal in refusals} == {fee.key}
+    assert len(await invoices(crowd)) == ENGAGEMENTS
+    assert await is_verified(crowd)
+
+
+async def test_fifty_deliveries_of_one_document_keep_one_receipt_and_answer_with_it(
+    crowd, key_account
+):
+    """The other side gets one key from all of them; only its first answer is on record."""
+    one = Story(crowd, key_account, "E1", ClockKind.LIVE)
+    await one.opened()
+    number = (await one.consulted()).number
+    booked = set[str]()
+
+    def finance(request: httpx.Request) -> httpx.Response:
+        key = request.headers["Idempotency-Key"]
+        status = 200 if key in booked else 201
+        booked.add(key)
+        return httpx.Response(status)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(finance)) as client:
+        export = Export(crowd, client, {("live", "invoice"): "http://finance.test/documents"})
+        message = Deliver(key=number, queue="exports")
+        deliver = partial(ActivityEnvironment().run, export.deliver, message)
+        answers, refusals = split(await at_once([deliver] * ATTEMPTS))
+    kept = await crowd.fetchval("select status from delivery_receipt where key = $1", number)
+    assert refusals == []
+    assert {answer.status for answer in answers} == {kept}
+    assert booked == {number}
+    assert await is_verified(crowd)
