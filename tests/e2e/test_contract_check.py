@@ -84,6 +84,8 @@ def test_a_script_reads_the_faults_as_json(call, tmp_path):
             }
         ],
     }
-    well_formed = call("contract", "check", EXAMPLES / "key-account.yaml", "--json")
+    example = EXAMPLES / "key-account.yaml"
+    well_formed = call("contract", "check", example, "--json")
     assert well_formed.returncode == 0
-    assert json.loads(well_formed.stdout) == {"ok": True, "faults": []}
+    about = {"file": str(example), "kind": "contract", "id": "KA-2024-017", "version": 1}
+    assert json.loads(well_formed.stdout) == {"ok": True, "documents": [about], "faults": []}
