@@ -7,7 +7,7 @@ from typing import Any
 from contracts.calendar import add_period
 from contracts.contract import Bet, Contract, SettlementWindow
 from contracts.fields import percent
-from contracts.indicators import catalogue
+from contracts.indicators import Indicator
 from contracts.money import MINOR_DIGITS
 from contracts.outcome.outcome import OutcomeContract
 from lifecycle.bet import stakes
@@ -26,7 +26,7 @@ def in_outcome_terms(contract: Contract, live_on: date) -> OutcomeContract:
     Args:
         live_on: the day of the go-live, at which the windows begin (BET-05, Q04).
     """
-    bet = contract.bet(contract.holdback.bet)
+    bet, known = contract.bet(contract.holdback.bet), contract.indicators()
     windows = [window for window in bet.windows if isinstance(window, SettlementWindow)]
     micro = contract.fee(contract.micro_consulting.fee)
     submitted: dict[str, Any] = {
@@ -86,7 +86,7 @@ def in_outcome_terms(contract: Contract, live_on: date) -> OutcomeContract:
                 "mode": "half_away",
                 "at": "each_line",
             },
-            "inputs": [_input(terms.indicator) for terms in bet.indicators],
+            "inputs": [_input(known[terms.indicator]) for terms in bet.indicators],
             "events": [
                 {"id": SUBMITTED},
                 {"id": GO_LIVE},
@@ -106,20 +106,19 @@ def name(*words: str) -> str:
     return re.sub("[^a-z0-9_]", "_", "_".join(words).lower())
 
 
-def _input(indicator: str) -> dict[str, Any]:
-    entry = catalogue().indicators[indicator]
-    return {"id": name(indicator), "title": entry.name, "unit": entry.unit}
+def _input(entry: Indicator) -> dict[str, Any]:
+    return {"id": name(entry.id), "title": entry.name, "unit": entry.unit}
 
 
 def _bet(
     contract: Contract, bet: Bet, windows: list[SettlementWindow]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Each indicator as a measure and a score; and the line of its stake."""
-    parts = stakes(contract, bet)
+    parts, known = stakes(contract, bet), contract.indicators()
     measures, scores, lines = [], [], []
     for number, window in enumerate(windows, start=1):
         for indicator in window.settles:
-            terms, entry = bet.indicator(indicator), catalogue().indicators[indicator]
+            terms, entry = bet.indicator(indicator), known[indicator]
             measures.append(
                 {
                     "id": name("actual", indicator),

@@ -23,7 +23,7 @@ from lifecycle.forecast import outlook
 from lifecycle.reasons import Reason, exact, reasons_for
 from lifecycle.settlement import Settler
 from tollkeeper.cli import app
-from tollkeeper.cli.contract import read
+from tollkeeper.cli.contract import load, read
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -282,3 +282,11 @@ def test_only_later_versions_of_one_contract_are_compared(update, refused):
 )
 def test_a_value_is_told_exactly(value, text):
     assert exact(value) == text
+
+
+def test_an_engagement_may_bet_on_an_indicator_of_its_own():
+    contract = load(EXAMPLES / "parts/after-sales.yaml")
+    (own,) = contract.own_indicators
+    terms = in_outcome_terms(contract, date(2026, 9, 30))
+    (read_as,) = (each for each in terms.outcome.inputs if each.title == own.name)
+    assert read_as.unit == own.unit
