@@ -8,6 +8,7 @@ from contracts.contract import Role
 from contracts.errors import TermsError
 from contracts.events import EventType
 from contracts.fields import canonical
+from lifecycle.bet import Reading
 from lifecycle.orders import Done, Order
 
 
@@ -80,3 +81,16 @@ async def _store(connection: Connection, order: StoreReading) -> Done:
     )
     await write_events(connection, order, terms.book, [observed])
     return Done()
+
+
+async def readings_of(connection: Connection, engagement_id: str) -> list[Reading]:
+    """Of each indicator and day the reading that came in last; it corrects the earlier ones."""
+    rows = await connection.fetch(
+        """
+        select distinct on (indicator, measured_on)
+               indicator, measured_on, value, sample, source, evidence, occurred_at
+        from reading where engagement_id = $1 order by indicator, measured_on, id desc
+        """,
+        engagement_id,
+    )
+    return [Reading(**dict(row)) for row in rows]

@@ -4,11 +4,12 @@ from temporalio import activity
 
 from activities.agreement import agreement
 from activities.postgres import Connection, Pool, once
+from activities.readings import readings_of
 from activities.timeline import happened, write_events
 from contracts.contract import Bet, SettlementWindow, TrendWindow, Window
 from contracts.errors import NotFound
 from contracts.events import Event, EventType
-from lifecycle.bet import Reading, Verdict, assess, read_trends, reading_for
+from lifecycle.bet import Verdict, assess, read_trends, reading_for
 from lifecycle.orders import Answer, Assessed, AssessWindow, ReadTrend, TrendRead
 
 
@@ -34,7 +35,7 @@ async def _read_trend(connection: Connection, order: ReadTrend) -> TrendRead:
     bet = terms.contract.bet(order.bet)
     window = _window(bet, order.window)
     assert isinstance(window, TrendWindow)
-    readings = await _readings(connection, order.engagement_id)
+    readings = await readings_of(connection, order.engagement_id)
     answer = TrendRead(
         trends=read_trends(bet, window, order.started_on, readings, terms.indicators)
     )
@@ -49,7 +50,7 @@ async def _assess(connection: Connection, order: AssessWindow) -> Assessed:
     bet = terms.contract.bet(order.bet)
     window = _window(bet, order.window)
     assert isinstance(window, SettlementWindow)
-    readings = await _readings(connection, order.engagement_id)
+    readings = await readings_of(connection, order.engagement_id)
     found = {
         name: reading_for(window, order.started_on, terms.indicators[name], readings)
         for name in window.settles
@@ -96,19 +97,6 @@ def _window(bet: Bet, window_id: str) -> Window:
         if window.id == window_id:
             return window
     raise NotFound(f"found window {window_id!r}, expected one of bet {bet.id}")
-
-
-async def _readings(connection: Connection, engagement_id: str) -> list[Reading]:
-    """All readings in the order they were written; a later one of the same day corrects the earlier."""
-    rows = await connection.fetch(
-        """
-        select distinct on (indicator, measured_on)
-               indicator, measured_on, value, sample, source, evidence, occurred_at
-        from reading where engagement_id = $1 order by indicator, measured_on, id desc
-        """,
-        engagement_id,
-    )
-    return [Reading(**dict(row)) for row in rows]
 
 
 async def _write_verdict(

@@ -30,9 +30,9 @@ from bench.settle import (
     WARMING,
     PlainPool,
     Settlements,
-    _copied,
-    _pair,
-    _prepare,
+    copied,
+    pair_of,
+    prepare,
 )
 from contracts.errors import Unavailable
 from contracts.fields import canonical
@@ -92,8 +92,8 @@ async def _database(dsn: str, name: str) -> str:
 async def _postings(dsn: str) -> None:
     """The pairs of `bench settle`, counted in postings."""
     told("preparing engagements")
-    await _prepare(dsn)
-    copy = await _copied(dsn)
+    await prepare(dsn)
+    copy = await copied(dsn)
     told("measuring postings")
     pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
     async with (
@@ -104,7 +104,7 @@ async def _postings(dsn: str) -> None:
         for run in range(RUNS):
             for connections in CONNECTIONS:
                 before = await _written(reader)
-                ours, bare = await _pair(run, connections, pool, reader, floor)
+                ours, bare = await pair_of(run, connections, pool, reader, floor)
                 postings, effects = (await _written(reader)) - before
                 if run >= WARMING:
                     share = postings / effects

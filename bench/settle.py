@@ -169,8 +169,8 @@ async def measure() -> bool:
         async with Embedded(Path(folder) / "data", temporal=False) as addresses:
             assert addresses.dsn
             told("preparing engagements")
-            await _prepare(addresses.dsn)
-            copy = await _copied(addresses.dsn)
+            await prepare(addresses.dsn)
+            copy = await copied(addresses.dsn)
             told("measuring")
             async with (
                 await connect(addresses.dsn, max(CONNECTIONS)) as pool,
@@ -179,14 +179,14 @@ async def measure() -> bool:
             ):
                 for run in range(RUNS):
                     for connections in CONNECTIONS:
-                        pair = await _pair(run, connections, pool, reader, floor)
+                        pair = await pair_of(run, connections, pool, reader, floor)
                         if run >= WARMING:
                             pairs[f"connections: {connections}"].append(pair)
     compare("Effects: place, release and forfeit holdbacks", "effects", pairs)
     return True
 
 
-async def _pair(
+async def pair_of(
     run: int, connections: int, pool: Pool, reader: PlainPool, floor: PlainPool
 ) -> tuple[float, float]:
     """Effects a second: ours, and the bare rows of the same ones."""
@@ -214,7 +214,7 @@ async def _seconds(
     return perf_counter() - started
 
 
-async def _prepare(dsn: str) -> None:
+async def prepare(dsn: str) -> None:
     await migrate(dsn)
     workers = max(CONNECTIONS)
     async with await connect(dsn, workers) as pool:
@@ -231,7 +231,7 @@ def _names(run: int, connections: int) -> list[str]:
     return [f"run{run}-over{connections}-{number}" for number in range(ENGAGEMENTS)]
 
 
-async def _copied(dsn: str) -> str:
+async def copied(dsn: str) -> str:
     """A copy of a database that nobody is connected to."""
     address = urlsplit(dsn)
     admin = await asyncpg.connect(address._replace(path="/postgres").geturl())

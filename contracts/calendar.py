@@ -15,6 +15,7 @@ from contracts.errors import CalendarNotCovered, TermsError
 
 PERIOD = re.compile(r"P(?:([0-9]{1,3})Y)?(?:([0-9]{1,4})M)?(?:([0-9]{1,5})D)?", re.ASCII)
 SATURDAY = 5
+ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,14 @@ class BusinessCalendar:
 
     def working_days_after(self, start: datetime, days: int) -> datetime:
         """End of the `days`-th working day after the day of `start`; that day itself never counts."""
-        day = self.local_date(start)
+        return self.end_of_day(self.working_day_after(self.local_date(start), days))
+
+    def working_day_after(self, day: date, days: int) -> date:
+        """The `days`-th working day after a day, which itself never counts."""
         while days > 0:
-            day += timedelta(days=1)
+            day += ONE_DAY
             days -= self.is_working_day(day)
-        return self.end_of_day(day)
+        return day
 
     def period_after(self, start: date, period: Period) -> datetime:
         """End of the last day of a window of calendar months and days that opened on `start`."""
@@ -122,11 +126,8 @@ def due_day(
     Raises:
         CalendarNotCovered: it has to know the working days of a year that the calendar does not.
     """
-    day, left = add_period(start, after), working_days
-    while left > 0:
-        day += timedelta(days=1)
-        left -= calendar.is_working_day(day)
-    step = timedelta(days=-1 if day_off == "previous_working_day" else 1)
+    day = calendar.working_day_after(add_period(start, after), working_days)
+    step = -ONE_DAY if day_off == "previous_working_day" else ONE_DAY
     while day_off != "stays" and not calendar.is_working_day(day):
         day += step
     return day

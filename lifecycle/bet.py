@@ -1,7 +1,7 @@
 """A value bet: stakes by weight, verdicts on readings, the trend (BET-01 to BET-07). Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -9,14 +9,12 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
-from contracts.calendar import Period, add_period
+from contracts.calendar import ONE_DAY, Period, add_period
 from contracts.contract import Bet, BetIndicator, Contract, SettlementWindow, TrendWindow
 from contracts.explanation import Calculation, Explanation, Input
 from contracts.indicators import Indicator
 from contracts.money import Money, allocate
 from contracts.scoring import attainment, share_won
-
-ONE_DAY = timedelta(days=1)
 
 TREND_POINTS = 3
 """Fewest monthly points from which a direction is read."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 
-from contracts.calendar import BusinessCalendar, Period, add_period
+from contracts.calendar import ONE_DAY, BusinessCalendar, Period, add_period
 from contracts.errors import TermsError
 from contracts.formula import Formula, NoResult
 from contracts.outcome.basics import (
@@ -314,9 +314,6 @@ class View:
             if replace(self, index=index).value_of(condition) == 1:
                 return self.rows.periods[index].last_day + ONE_DAY
         return date.min
-
-
-ONE_DAY = timedelta(days=1)
 
 
 def _moved(day: date, by: Period, sign: int) -> date:

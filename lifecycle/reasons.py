@@ -9,8 +9,8 @@ from fractions import Fraction
 from pydantic import BaseModel
 
 from contracts.formula import Formula
-from contracts.outcome.basics import FIRST_DAY, LAST_DAY, Node, Value, Window, formulas
-from contracts.outcome.graph import read_inputs, uses
+from contracts.outcome.basics import FIRST_DAY, LAST_DAY, Node, Value, Window
+from contracts.outcome.graph import read_inputs, uses, values_used
 from contracts.outcome.lines import Line
 from contracts.outcome.outcome import Parameter, Score
 from contracts.outcome.payment import Cap, Figure, Retention
@@ -174,7 +174,7 @@ class _Teller:
     def _made_of(self, piece: Piece) -> Iterable[str]:
         if isinstance(piece, Node) and not isinstance(piece, Figure):
             return uses(piece)
-        return dict.fromkeys(name for formula in formulas(piece) for name in formula.names)
+        return dict.fromkeys(use.name for use in values_used(piece))
 
     def _extra(self, piece: Piece) -> str:
         if isinstance(piece, Score) and piece.baseline is not None:

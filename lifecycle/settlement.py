@@ -4,26 +4,24 @@ What is paid is always what is due to date less what was paid to date, so that l
 corrections need no case of their own.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import cached_property
 
-from contracts.calendar import BusinessCalendar
+from contracts.calendar import ONE_DAY, BusinessCalendar
 from contracts.errors import TermsError
-from contracts.formula import Formula
 from contracts.money import MINOR_DIGITS, Money, allocate
-from contracts.outcome.basics import AssessmentPeriod, Value, formulas, round_to
+from contracts.outcome.basics import AssessmentPeriod, Value, round_to
+from contracts.outcome.graph import values_used
 from contracts.outcome.lines import Line
 from contracts.outcome.outcome import Outcome, OutcomeContract
 from contracts.outcome.payment import Cap, Payment, Retention
 from contracts.outcome.readings import Readings
 from lifecycle.evaluation import Plan, Row, Rows, View, finished
 from lifecycle.evidence import ALONE, Evidence
-
-ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -246,7 +244,7 @@ def booked(view: View, row: Row, before: Accounts) -> Accounts:
     for retention in outcome.retentions:
         kept = retained(retention, view, now)
         if kept is None:
-            now.waiting[retention.id] = missing_for(view, formulas(retention))
+            now.waiting[retention.id] = missing_for(view, retention)
             previous = view.last(retention.id)
             kept = previous if previous is not None else Fraction(0)
         row[retention.id] = kept
@@ -291,7 +289,7 @@ def _entitle(
 ) -> str | None:
     """Enter the amount of one subject; answers what it waits for."""
     if amount is None:
-        return missing_for(view, formulas(line))
+        return missing_for(view, line)
     signed = amount if line.effect == "pays" else -amount
     shut, earlier = _shut(line, view), behind.get(view.subject, Fraction(0))
     if line.while_closed == "waits" or not shut:
@@ -336,7 +334,7 @@ def capped(
     most = view.value_of(cap.at_most) if cap.at_most is not None else None
     least = view.value_of(cap.at_least) if cap.at_least is not None else None
     if (most is None) != (cap.at_most is None) or (least is None) != (cap.at_least is None):
-        now.waiting[cap.id] = missing_for(view, formulas(cap))
+        now.waiting[cap.id] = missing_for(view, cap)
         now.due[cap.id] = sign * held
         for carried, then in ((now.excess, before.excess), (now.room, before.room)):
             carried[cap.id] = then.get(cap.id, Fraction(0))
@@ -469,10 +467,10 @@ def _by_payer(terms: Payment, payments: Sequence[Money]) -> dict[str, Money]:
     return {payer.party: after - earlier for payer, after, earlier in parts}
 
 
-def missing_for(view: View, asked: Iterable[Formula]) -> str:
-    """Which inputs and measures are missing below some formulas, told by name."""
+def missing_for(view: View, piece: Line | Cap | Retention) -> str:
+    """Which inputs and measures are missing below a piece, told by name."""
     plan, row = view.rows.plans[view.index], view.rows.rows[view.index]
-    names = [name for formula in asked for name in formula.names]
+    names = [use.name for use in values_used(piece)]
     found: dict[str, None] = {}
     while names:
         name = names.pop(0)

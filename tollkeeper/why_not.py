@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import computed_field
 
 from activities.postgres import Connection, Pool
+from activities.readings import readings_of
 from contracts.calendar import add_period
 from contracts.contract import BetIndicator, Contract, FeeLine, Milestone, Role, SettlementWindow
 from contracts.events import EventType
@@ -589,7 +590,7 @@ async def _records(connection: Connection, engagement_id: str) -> Records:
         booked=frozenset(row["key"] for row in booked),
         verdicts=await _verdicts(connection, engagement_id, contract),
         holds=holds,
-        readings=await _readings(connection, engagement_id),
+        readings=await readings_of(connection, engagement_id),
         events=await _events(connection, engagement_id),
     )
 
@@ -625,19 +626,6 @@ async def _verdicts(
     rows = await connection.fetch("select window_id, result from verdict where key = any($1)", keys)
     found = {row["window_id"]: Assessed.model_validate(row["result"]).verdict for row in rows}
     return {window: verdict for window, verdict in found.items() if verdict}
-
-
-async def _readings(connection: Connection, engagement_id: str) -> list[Reading]:
-    """Of each indicator and day the reading that came in last."""
-    rows = await connection.fetch(
-        """
-        select distinct on (indicator, measured_on)
-               indicator, measured_on, value, sample, source, evidence, occurred_at
-        from reading where engagement_id = $1 order by indicator, measured_on, id desc
-        """,
-        engagement_id,
-    )
-    return [Reading(**dict(row)) for row in rows]
 
 
 async def _events(connection: Connection, engagement_id: str) -> list[Happening]:

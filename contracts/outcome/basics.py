@@ -1,7 +1,7 @@
 """What every piece of outcome terms is made of: names, conditions, rounding, and what it may see. Pure."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -10,7 +10,6 @@ from math import ceil
 from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     StringConstraints,
@@ -170,10 +169,6 @@ class AssessmentPeriod:
     last_day: date
     settled_on: date
 
-    @property
-    def is_last(self) -> bool:
-        return self.number == self.count
-
 
 class WindowKind(StrEnum):
     """Which days a measure looks at."""
@@ -309,24 +304,6 @@ class Node(Part):
     def value(self, at: At) -> Fraction | None:
         """The exact value in one period; None is missing, and never zero."""
         raise NotImplementedError
-
-
-def formulas(part: BaseModel) -> Iterator[Formula]:
-    """Every formula in a piece of terms, in order."""
-    for name in type(part).model_fields:
-        yield from _formulas(getattr(part, name))
-
-
-def _formulas(value: object) -> Iterator[Formula]:
-    if isinstance(value, Formula):
-        yield value
-    elif isinstance(value, BaseModel):
-        yield from formulas(value)
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _formulas(item)
-    elif isinstance(value, Mapping):
-        yield from _formulas(tuple(value.values()))
 
 
 STATISTICS = Literal["sum", "mean", "median", "minimum", "maximum", "count", "latest", "first"]

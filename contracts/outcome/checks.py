@@ -8,7 +8,7 @@ from itertools import chain, islice, pairwise
 
 from pydantic import BaseModel
 
-from contracts.calendar import Period, add_period
+from contracts.calendar import ONE_DAY, Period, add_period
 from contracts.checks import Loc, Problem, Problems, repeated, unknown_indicator
 from contracts.errors import TermsError
 from contracts.fields import YEARS, percent
@@ -43,7 +43,7 @@ from contracts.outcome.measures import (
     Statistic,
     Truncation,
 )
-from contracts.outcome.outcome import ONE_DAY, Input, OutcomeContract, Periods, Score, Settling
+from contracts.outcome.outcome import Input, OutcomeContract, Periods, Score, Settling
 from contracts.outcome.overview import Overview, value_of
 from contracts.outcome.payment import OWN_NAMES, Cap, RetentionState
 from contracts.outcome.totals import WeightedSum

@@ -1,13 +1,13 @@
 """The outcome terms as a whole, and the contract that consists of them. Pure."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from contracts.calendar import BusinessCalendar, DayOff, Period, add_period, due_day
+from contracts.calendar import ONE_DAY, BusinessCalendar, DayOff, Period, add_period, due_day
 from contracts.contract import AgreedCalendar, Agreement, WorkingDays
 from contracts.fields import Clause, Count, Day, Id, Span, Text, Title
 from contracts.formula import Formula
@@ -36,9 +36,6 @@ class Settling(Part):
         """
         after = self.after or Period()
         return due_day(last_day, after, self.working_days, self.falls_on_a_day_off, calendar)
-
-
-ONE_DAY = timedelta(days=1)
 
 
 class Periods(Part):
