@@ -6,9 +6,10 @@ from datetime import date, datetime
 from functools import lru_cache
 
 from activities.postgres import Connection
-from contracts.calendar import local_date
+from contracts.calendar import BusinessCalendar, local_date
 from contracts.contract import Contract
 from contracts.errors import NotFound
+from contracts.events import EventType
 from contracts.fields import canonical
 from contracts.indicators import Indicator
 from contracts.setting import Book
@@ -20,6 +21,8 @@ class Agreement:
 
     engagement_id: str
     contract: Contract
+    document: str
+    """The canonical text of the contract."""
     indicators: dict[str, Indicator]
     book: Book
     proceeded_at: datetime | None
@@ -47,14 +50,40 @@ async def agreement(connection: Connection, engagement_id: str) -> Agreement:
     )
     if row is None:
         raise NotFound(f"found engagement {engagement_id!r}, expected one that was opened")
+    document = canonical(row["document"])
     indicators = [Indicator.model_validate(entry) for entry in row["indicators"]]
     return Agreement(
         engagement_id=engagement_id,
-        contract=_contract(canonical(row["document"])),
+        contract=_contract(document),
+        document=document,
         indicators={indicator.id: indicator for indicator in indicators},
         book=Book(row["book"]),
         proceeded_at=row["proceeded_at"],
     )
+
+
+async def working_days_of(connection: Connection, terms: Agreement) -> BusinessCalendar:
+    """The contract's working days with those that were decreed since, in the order they came."""
+    rows = await connection.fetch(
+        "select facts from event where workflow_id = $1 and type = $2 order by id",
+        f"eng.{terms.engagement_id}",
+        EventType.CALENDAR_SET,
+    )
+    calendar = _calendar(terms.document)
+    for row in rows:
+        facts = row["facts"]
+        calendar = calendar.with_days(
+            facts["decree"],
+            [date.fromisoformat(day) for day in facts["working"]],
+            [date.fromisoformat(day) for day in facts["off"]],
+            facts["last_year"],
+        )
+    return calendar
+
+
+@lru_cache(maxsize=256)
+def _calendar(document: str) -> BusinessCalendar:
+    return _contract(document).working_calendar()
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement
+from activities.caps import authorise
 from activities.postgres import Connection, Pool, once, transaction
 from activities.timeline import happened, write_events
 from contracts.errors import KeyReused, TransitionError
@@ -84,6 +85,7 @@ async def _open(connection: Connection, order: OpenEngagement) -> Done:
         order.phase,
         order.at,
     )
+    await authorise(connection, order, await agreement(connection, order.engagement_id))
     opened = Event(
         type=EventType.ENGAGEMENT_OPENED,
         occurred_at=order.at,
@@ -198,7 +200,7 @@ async def _obstacles(connection: Connection, engagement_id: str) -> list[str]:
         """
         select p.account, sum(case p.side when 'D' then p.amount_minor else -p.amount_minor end) as minor
         from posting p join journal_group g on g.id = p.group_id
-        where g.engagement_id = $1 and p.account in ('1120', '1200', 'M40')
+        where g.engagement_id = $1 and p.account in ('1120', '1200', '2110', 'M20', 'M40')
         group by p.account
         having sum(case p.side when 'D' then p.amount_minor else -p.amount_minor end) <> 0
         """,

@@ -3,37 +3,26 @@
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement
+from activities.approvals import request_of
 from activities.billing import issue
+from activities.hold_decisions import Part, ask_to_decide
+from activities.hold_rows import hold_of, insert_hold, move
 from activities.ledger import post
 from activities.postgres import Connection, Pool, once
-from activities.timeline import happened, send
+from activities.timeline import happened
 from activities.value_bets import verdict_of
-from contracts.contract import HoldEffect
-from contracts.errors import NotFound
+from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.events import EventType
-from contracts.explanation import Explanation, Input
+from contracts.explanation import Input
 from contracts.fields import Title, percent
 from contracts.money import Money
+from lifecycle.approval import RequestState, missing
 from lifecycle.bet import IndicatorVerdict
-from lifecycle.hold import Hold
-from lifecycle.invoice import Line, draft, fixed_fee_line
-from lifecycle.ledger import (
-    Account,
-    Dimensions,
-    earned,
-    invoiced,
-    stake_hit,
-    stake_missed,
-    stake_opened,
-    tax_of_part,
-    withheld_forfeited,
-    withheld_released,
-)
+from lifecycle.invoice import Draft, Purpose, draft, fixed_fee_line
+from lifecycle.ledger import Account, Refundable, earned, invoiced, stake_opened
 from lifecycle.orders import (
-    A,
     Decided,
     ForfeitHoldback,
-    Order,
     Placed,
     PlaceHoldback,
     ReleaseHoldback,
@@ -48,59 +37,57 @@ class Holdbacks:
 
     @activity.defn
     async def place_holdback(self, order: PlaceHoldback) -> Placed:
-        """Place the holdback of a bet; where the clause says so, invoice it with payment withheld."""
+        """Place the holdback of a bet; where the clause says so, invoice it: withheld, or refundable."""
         return await once(self.pool, order, lambda connection: _place(connection, order))
 
     @activity.defn
     async def release_holdback(self, order: ReleaseHoldback) -> Decided:
-        """Release what a settled window won.
+        """Release what a settled window won, or say whose approval that waits for.
 
         Raises:
             NotFound: the window has no verdict, or the hold is not placed.
             TransitionError: more than is held.
         """
-        return await once(self.pool, order, lambda connection: _release(connection, order))
+        return await once(self.pool, order, lambda connection: _settle(connection, order))
 
     @activity.defn
     async def forfeit_holdback(self, order: ForfeitHoldback) -> Decided:
-        """Forfeit what a settled window lost: a decision on record, a credit note where invoiced.
+        """Forfeit what a settled window lost, or say whose approval that waits for.
 
         Raises:
             NotFound: the window has no verdict, or the hold is not placed.
             TransitionError: more than is held.
         """
-        return await once(self.pool, order, lambda connection: _forfeit(connection, order))
+        return await once(self.pool, order, lambda connection: _settle(connection, order))
 
 
 async def _place(connection: Connection, order: PlaceHoldback) -> Placed:
     terms = await agreement(connection, order.engagement_id)
     holdback, amount = terms.contract.holdback, terms.contract.holdback_amount()
     hold_id = _hold_id(terms)
-    number = None
-    if holdback.effect is HoldEffect.WITHHOLD_PAYMENT:
-        number = await _invoice_withheld(connection, order, terms, amount)
-    await connection.execute(
-        """
-        insert into hold (hold_id, engagement_id, clause, kind, effect, fee, bet, currency, invoice)
-        values ($1, $2, $3, 'VALUE_BET', $4, $5, $6, $7, $8)
-        """,
-        hold_id,
-        order.engagement_id,
-        holdback.clause,
-        holdback.effect,
-        holdback.fee,
-        order.bet,
-        amount.currency,
-        number,
+    number, priced = None, None
+    if holdback.effect is not HoldEffect.BLOCK_INVOICING:
+        priced = _priced(order, terms, amount)
+        number = await issue(connection, order, terms, priced, "invoice", Purpose.HOLDBACK)
+    await insert_hold(
+        connection,
+        order,
+        hold_id=hold_id,
+        clause=holdback.clause,
+        kind=HoldKind.VALUE_BET,
+        effect=holdback.effect,
+        fee=holdback.fee,
+        currency=amount.currency,
+        reason=f"value bet {order.bet}",
+        bet=order.bet,
+        invoice=number,
+        invoice_line=1 if number else None,
     )
-    await _move(connection, order, hold_id, "placed", amount)
-    of = Dimensions(fee=holdback.fee, hold=hold_id, invoice=number)
-    if number is None:
-        await post(connection, order, terms, stake_opened(amount, of))
+    if priced is None or number is None:
+        await move(connection, order, hold_id, "placed", amount)
+        await post(connection, order, terms, stake_opened(amount, fee=holdback.fee, hold=hold_id))
     else:
-        tax = await _tax_of(connection, number, amount.currency)
-        await post(connection, order, terms, earned(amount, of, Account.REVENUE_AT_RISK))
-        await post(connection, order, terms, invoiced(amount, tax, of, withheld=True))
+        await _placed_on_invoice(connection, order, terms, hold_id, number, priced)
     await happened(
         connection,
         order,
@@ -113,98 +100,120 @@ async def _place(connection: Connection, order: PlaceHoldback) -> Placed:
     return Placed(hold=hold_id, amount=amount, invoice=number)
 
 
-async def _invoice_withheld(
-    connection: Connection, order: PlaceHoldback, terms: Agreement, amount: Money
-) -> str:
-    contract = terms.contract
-    fee = contract.fee(contract.holdback.fee)
+def _priced(order: PlaceHoldback, terms: Agreement, amount: Money) -> Draft:
+    contract, holdback = terms.contract, terms.contract.holdback
+    fee = contract.fee(holdback.fee)
     basis = Input(
         name="holdback",
-        value=f"{percent(contract.holdback.rate)} of {fee.amount}",
-        source=f"clause {contract.holdback.clause}",
+        value=f"{percent(holdback.rate)} of {fee.amount}",
+        source=f"clause {holdback.clause}",
     )
-    line = fixed_fee_line(
-        contract, f"{order.workflow_id}:placed", contract.holdback.clause, fee.title, amount, basis
-    )
-    return await issue(connection, order, terms, draft(contract, (line,)), "invoice", withheld=True)
+    claim = f"{order.workflow_id}:placed"
+    line = fixed_fee_line(contract, claim, fee.id, holdback.clause, fee.title, amount, basis)
+    priced = draft(contract, (line,))
+    return priced.all_withheld() if holdback.effect is HoldEffect.WITHHOLD_PAYMENT else priced
 
 
-async def _release(connection: Connection, order: ReleaseHoldback) -> Decided:
-    terms = await agreement(connection, order.engagement_id)
-    verdict = await verdict_of(connection, order.workflow_id, order.window)
-    hold, invoice = await _hold(connection, _hold_id(terms))
-    lines = tuple(_line(order, part) for part in verdict.indicators if part.released.minor)
-    hold.require(verdict.released)
-    of = Dimensions(fee=terms.contract.holdback.fee, hold=hold.id, invoice=invoice)
-    if invoice is None:
-        priced = draft(terms.contract, lines)
-        document: str | None = await issue(connection, order, terms, priced, "invoice")
-        of = of.model_copy(update={"invoice": document})
-        await post(connection, order, terms, stake_hit(priced.net, priced.tax, of))
-    else:
-        document = invoice
-        tax = await _part_of_tax(connection, hold, invoice, verdict.released)
-        await post(connection, order, terms, withheld_released(verdict.released + tax, of))
-        await _tell_finance(connection, order, terms, invoice, verdict.released, tax)
-    await _move(connection, order, hold.id, "released", verdict.released)
-    await _decision(
-        connection, order, terms, hold, "released", verdict.released, document,
-        [line.explanation for line in lines],
-    )  # fmt: skip
-    return Decided(amount=verdict.released, document=document)
-
-
-async def _tell_finance(
+async def _placed_on_invoice(
     connection: Connection,
-    order: ReleaseHoldback,
+    order: PlaceHoldback,
     terms: Agreement,
-    invoice: str,
-    net: Money,
-    tax: Money,
+    hold_id: str,
+    number: str,
+    priced: Draft,
 ) -> None:
-    """No new document: a part of an invoice that was issued before has become payable."""
-    payload: dict[str, object] = {
-        "release": order.key,
-        "invoice": invoice,
-        "released_on": terms.local_date(order.at).isoformat(),
-        "sandbox": terms.book == "sandbox",
-        "engagement": order.engagement_id,
-        "currency": net.currency,
-        "net": str(net),
-        "tax": str(tax),
-        "payable": str(net + tax),
-    }
-    await send(connection, order, terms.book, "release", order.key, payload)
+    """Earned and invoiced in one: withheld, or to be paid and refundable."""
+    fee = terms.contract.holdback.fee
+    withheld = terms.contract.holdback.effect is HoldEffect.WITHHOLD_PAYMENT
+    tax = priced.tax if withheld else None
+    await move(connection, order, hold_id, "placed", priced.net, tax)
+    await post(
+        connection, order, terms, earned(priced.net, fee=fee, revenue=Account.REVENUE_AT_RISK)
+    )
+    await post(
+        connection,
+        order,
+        terms,
+        invoiced(
+            priced.nets(),
+            priced.taxes(),
+            invoice=number,
+            withheld={hold_id: priced.gross} if withheld else {},
+            refundable=() if withheld else (Refundable(hold_id, fee, priced.net),),
+        ),
+    )
 
 
-async def _forfeit(connection: Connection, order: ForfeitHoldback) -> Decided:
+async def _settle(connection: Connection, order: ReleaseHoldback | ForfeitHoldback) -> Decided:
+    """Ask for what the verdict says, once; asked again, where that stands."""
     terms = await agreement(connection, order.engagement_id)
     verdict = await verdict_of(connection, order.workflow_id, order.window)
-    hold, invoice = await _hold(connection, _hold_id(terms))
-    lines = tuple(_line(order, part) for part in verdict.indicators if part.forfeited.minor)
-    hold.require(verdict.forfeited)
-    of = Dimensions(fee=terms.contract.holdback.fee, hold=hold.id, invoice=invoice)
-    document = None
-    if invoice is None:
-        await post(connection, order, terms, stake_missed(verdict.forfeited, of))
-    else:
-        tax = await _part_of_tax(connection, hold, invoice, verdict.forfeited)
-        priced = draft(terms.contract, lines, tax)
-        document = await issue(connection, order, terms, priced, "credit_note", corrects=invoice)
-        await post(connection, order, terms, withheld_forfeited(priced.net, tax, of))
-    await _move(connection, order, hold.id, "forfeited", verdict.forfeited)
-    await _decision(
-        connection, order, terms, hold, "forfeited", verdict.forfeited, document,
-        [line.explanation for line in lines],
-    )  # fmt: skip
-    return Decided(amount=verdict.forfeited, document=document)
-
-
-def _line(order: ReleaseHoldback | ForfeitHoldback, part: IndicatorVerdict) -> Line:
     released = isinstance(order, ReleaseHoldback)
-    movement = "released" if released else "forfeited"
-    amount = part.released if released else part.forfeited
-    return Line(
+    decision = Decision.RELEASE if released else Decision.FORFEIT
+    amount = verdict.released if released else verdict.forfeited
+    latest = await connection.fetchrow(
+        """
+        select request_id, state, attempts from (
+            select request_id, state, requested_at,
+                   count(*) over () as attempts,
+                   row_number() over (order by requested_at desc, request_id desc) as latest
+            from approval_request where effect_key = $1
+        ) asked where latest = 1
+        """,
+        order.key,
+    )
+    if latest is None:
+        request_id = _request_id(terms, order, decision)
+        hold = await hold_of(connection, order.engagement_id, _hold_id(terms))
+        await ask_to_decide(
+            connection,
+            order,
+            terms,
+            hold,
+            decision,
+            amount,
+            request_id=request_id,
+            effect_key=order.key,
+            reason=f"verdict of window {order.window}",
+            evidence=None,
+            parts=tuple(
+                _part(order, each) for each in verdict.indicators if _won(order, each).minor
+            ),
+        )
+    else:
+        request_id = latest["request_id"]
+    request = await request_of(connection, order.engagement_id, request_id)
+    if request.state is RequestState.APPROVED:
+        document = await connection.fetchval(
+            "select document from approval_request where request_id = $1", request_id
+        )
+        return Decided(amount=amount, document=document)
+    name = request_id.rpartition(".")[2]
+    if request.state is RequestState.PENDING:
+        able = ", ".join(missing(request, terms.contract)) or "nobody"
+        return Decided(amount=amount, waits_for=f"request {name} is to be signed by {able}")
+    return Decided(
+        amount=amount,
+        waits_for=f"request {name} was {request.state.value} by {request.decided_by}: ask again with "
+        "`tollkeeper approval ask-again`",
+    )
+
+
+def _request_id(
+    terms: Agreement, order: ReleaseHoldback | ForfeitHoldback, decision: Decision
+) -> str:
+    name = f"{terms.contract.holdback.id}-{order.window}-{decision.value}"
+    return f"eng.{terms.engagement_id}.request.{name}"
+
+
+def _won(order: ReleaseHoldback | ForfeitHoldback, part: IndicatorVerdict) -> Money:
+    return part.released if isinstance(order, ReleaseHoldback) else part.forfeited
+
+
+def _part(order: ReleaseHoldback | ForfeitHoldback, part: IndicatorVerdict) -> Part:
+    movement = "released" if isinstance(order, ReleaseHoldback) else "forfeited"
+    amount = _won(order, part)
+    return Part(
         claim=f"{order.workflow_id}:{order.window}:{part.indicator}:{movement}",
         clause=part.explanation.clause,
         title=Title(en=f"{part.indicator} {movement}, window {order.window}"),
@@ -215,82 +224,3 @@ def _line(order: ReleaseHoldback | ForfeitHoldback, part: IndicatorVerdict) -> L
 
 def _hold_id(terms: Agreement) -> str:
     return f"eng.{terms.engagement_id}.hold.{terms.contract.holdback.id}"
-
-
-async def _hold(connection: Connection, hold_id: str) -> tuple[Hold, str | None]:
-    """The buckets of a hold, locked against a second decision, and the invoice it withholds."""
-    await connection.execute("select 1 from hold where hold_id = $1 for update", hold_id)
-    row = await connection.fetchrow("select * from hold_balance where hold_id = $1", hold_id)
-    if row is None:
-        raise NotFound(f"found no hold {hold_id}, expected it to be placed at go-live")
-    currency = row["currency"]
-    hold = Hold(
-        id=hold_id,
-        placed=Money(row["placed_minor"], currency),
-        released=Money(row["released_minor"], currency),
-        forfeited=Money(row["forfeited_minor"], currency),
-    )
-    return hold, row["invoice"]
-
-
-async def _part_of_tax(connection: Connection, hold: Hold, invoice: str, part: Money) -> Money:
-    tax = await _tax_of(connection, invoice, part.currency)
-    return tax_of_part(tax, hold.placed, hold.decided, part)
-
-
-async def _tax_of(connection: Connection, number: str, currency: str) -> Money:
-    return Money(
-        await connection.fetchval("select tax_minor from invoice where number = $1", number),
-        currency,
-    )
-
-
-async def _move(
-    connection: Connection, order: Order[A], hold_id: str, movement: str, amount: Money
-) -> None:
-    await connection.execute(
-        """
-        insert into hold_movement (hold_id, movement, amount_minor, key, occurred_at)
-        values ($1, $2, $3, $4, $5)
-        """,
-        hold_id,
-        movement,
-        amount.minor,
-        order.key,
-        order.at,
-    )
-
-
-async def _decision(
-    connection: Connection,
-    order: Order[A],
-    terms: Agreement,
-    hold: Hold,
-    decision: str,
-    amount: Money,
-    document: str | None,
-    explanations: list[Explanation],
-) -> None:
-    """Put the decision on record, with who decided: a clause, as the contract has it decide alone."""
-    await connection.execute(
-        """
-        insert into decision_record
-            (key, engagement_id, hold_id, decision, amount_minor, currency,
-             decided_by, decided_on, document, explanations)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        """,
-        order.key,
-        order.engagement_id,
-        hold.id,
-        decision,
-        amount.minor,
-        amount.currency,
-        order.by,
-        terms.local_date(order.at),
-        document,
-        [explanation.model_dump(mode="json") for explanation in explanations],
-    )
-    kind = EventType.HOLD_RELEASED if decision == "released" else EventType.HOLD_FORFEITED
-    await happened(
-        connection, order, terms, kind, hold=hold.id, amount=str(amount), document=document
-    )

@@ -10,7 +10,7 @@ import asyncpg
 
 from contracts.errors import KeyReused, TransitionError, Unavailable
 from contracts.fields import canonical
-from lifecycle.orders import A, Order
+from lifecycle.orders import A, Answer, Order
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -82,14 +82,21 @@ async def _once(pool: Pool, order: Order[A], effect: Callable[[Connection], Awai
             return order.answer().model_validate(row["result"])
         answer = await effect(connection)
         if answer.final():
-            await connection.execute(
-                "insert into effect (key, digest, result, engagement_id) values ($1, $2, $3, $4)",
-                order.key,
-                digest,
-                answer.model_dump(mode="json"),
-                order.engagement_id,
-            )
+            await write_effect(connection, order.key, digest, answer, order.engagement_id)
         return answer
+
+
+async def write_effect(
+    connection: Connection, key: str, digest: str, answer: Answer, engagement_id: str
+) -> None:
+    """Put an effect on record, with what it answered; its key is taken from here on."""
+    await connection.execute(
+        "insert into effect (key, digest, result, engagement_id) values ($1, $2, $3, $4)",
+        key,
+        digest,
+        answer.model_dump(mode="json"),
+        engagement_id,
+    )
 
 
 async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

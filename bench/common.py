@@ -11,13 +11,14 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from pydantic import HttpUrl
+from pydantic import SecretStr
 
 from contracts.commands import CompleteStep, Decide
-from contracts.contract import Contract, Role, WorkingDays
+from contracts.contract import Contract, Role
 from contracts.document import read_contract
 from contracts.errors import NotFound
 from contracts.setting import ClockKind
+from contracts.working_days import WorkingDays
 from tollkeeper.cli.screen import out, table, told
 from tollkeeper.desk import Desk
 from tollkeeper.office import Office, whole_office
@@ -52,10 +53,16 @@ def signed_today(contract: Contract) -> Contract:
 async def own_office() -> AsyncIterator[tuple[Office, Receiver]]:
     """An office with new servers in a temporary folder, and the receiver of all it sends."""
     with TemporaryDirectory(prefix="tollkeeper-bench-") as folder, receiving() as receiver:
-        url = HttpUrl(receiver.url)
+        url, secret = receiver.url, SecretStr(receiver.secret)
         # Not validated, since that would read the environment and `.env` of the one who measures.
         settings = Settings.model_construct(
-            data=Path(folder) / "data", finance_url=url, notice_url=url, sandbox_url=url
+            data=Path(folder) / "data",
+            finance_url=url,
+            finance_secret=secret,
+            notice_url=url,
+            notice_secret=secret,
+            sandbox_url=url,
+            sandbox_secret=secret,
         )
         async with whole_office(settings, told) as office:
             yield office, receiver

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import Literal
@@ -112,6 +112,26 @@ class BusinessCalendar:
     def period_after(self, start: date, period: Period) -> datetime:
         """End of the last day of a window of calendar months and days that opened on `start`."""
         return self.end_of_day(add_period(start, period))
+
+    def working_days_between(self, start: datetime, end: datetime) -> int:
+        """How many working days follow the day of `start`, up to the day of `end`."""
+        day, last, days = self.local_date(start), self.local_date(end), 0
+        while day < last:
+            day += ONE_DAY
+            days += self.is_working_day(day)
+        return days
+
+    def with_days(
+        self, decree: str, working: Collection[date], off: Collection[date], last_year: int
+    ) -> "BusinessCalendar":
+        """With days that were decreed later; `decree` names where they come from."""
+        return replace(
+            self,
+            id=f"{self.id}+{decree}",
+            last_year=max(self.last_year, last_year),
+            days_off=tuple(sorted({*self.days_off, *off} - {*working})),
+            days_on=tuple(sorted({*self.days_on, *working} - {*off})),
+        )
 
 
 DayOff = Literal["stays", "next_working_day", "previous_working_day"]

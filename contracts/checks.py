@@ -1,24 +1,34 @@
 """What no single value of a contract shows: references, sums, roles, windows, clocks. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from difflib import get_close_matches
+from collections.abc import Iterator
 from fractions import Fraction
 
 from pydantic import BaseModel
 
 from contracts.calendar import Period, add_period
-from contracts.contract import Bet, BetIndicator, Contract, Person, Phase, Role, SettlementWindow
+from contracts.checks_commercial import (
+    COMMERCIAL_CHECKS,
+    commercial_amounts,
+    lines_billed,
+    shares_of_fees,
+)
+from contracts.checks_indicators import check_indicator, unknown_indicator, vanity
+from contracts.contract import (
+    Bet,
+    BetIndicator,
+    Contract,
+    Person,
+    Phase,
+    Role,
+    SettlementWindow,
+)
 from contracts.errors import TermsError
 from contracts.fields import percent
 from contracts.formula import Formula
-from contracts.indicators import BetRole, CatalogueEntry, Direction, Indicator, catalogue
+from contracts.indicators import BetRole, Direction, Indicator
 from contracts.money import Money
+from contracts.problems import Loc, Problem, Problems, repeated, unknown_ref
 from contracts.step_plan import Lead
-
-Loc = tuple[str | int, ...]
-"""The way from the root of the document to a value: keys and list positions."""
 
 REWORK_SHARE = Fraction(20, 100)
 """A rework is free up to this part of the planned effort (Q15)."""
@@ -41,29 +51,13 @@ TWO_PEOPLE = (
 """Roles whose answers must come from two different people, and the rule."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong at one place; `rule` is a rule of the method or an error code."""
-
-    loc: Loc
-    found: str
-    expected: str
-    rule: str
-    nearest: str | None = None
-
-
-Problems = Iterator[Problem]
+MAY_BE_ZERO = {("gain_share", "floor")}
+"""A gain share without a pain share costs the supplier nothing."""
 
 
 def check(contract: Contract) -> list[Problem]:
     """Everything that is wrong between the values, in the order of `CHECKS` and of the lists."""
     return [problem for problems in CHECKS for problem in problems(contract)]
-
-
-def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant, if one is near."""
-    close = get_close_matches(word, names, n=1) if len(word) <= 80 else []
-    return close[0] if close else None
 
 
 def ids_are_unique(contract: Contract) -> Problems:
@@ -92,47 +86,35 @@ def ids_are_unique(contract: Contract) -> Problems:
         )
 
 
-def repeated(places: Iterable[tuple[Loc, str]]) -> Problems:
-    seen: set[str] = set()
-    for loc, name in places:
-        if name.casefold() in seen:
-            yield Problem(loc, f"{name!r} a second time", "each id once", "duplicate_id")
-        seen.add(name.casefold())
-
-
 def references_exist(contract: Contract) -> Problems:
     """What an id points to is in the document."""
     known = contract.indicators()
     fees = [fee.id for fee in contract.fees]
     plan = contract.micro_consulting.plan
     steps = [step.id for step in plan.steps]
-    yield from _unknown(("micro_consulting", "fee"), contract.micro_consulting.fee, fees)
-    yield from _unknown(("micro_consulting", "plan", "rework_from"), plan.rework_from, steps)
-    for i, milestone in enumerate(contract.milestones):
-        yield from _unknown(("milestones", i, "fee"), milestone.fee, fees)
-    yield from _unknown(("holdback", "fee"), contract.holdback.fee, fees)
-    yield from _unknown(("holdback", "bet"), contract.holdback.bet, [b.id for b in contract.bets])
+    yield from unknown_ref(("micro_consulting", "fee"), contract.micro_consulting.fee, fees)
+    yield from unknown_ref(("micro_consulting", "plan", "rework_from"), plan.rework_from, steps)
+    for loc, line in lines_billed(contract):
+        yield from unknown_ref((*loc, "fee"), line.fee, fees)
+    yield from unknown_ref(
+        ("holdback", "bet"), contract.holdback.bet, [b.id for b in contract.bets]
+    )
     for i, bet in enumerate(contract.bets):
         indicators = [terms.indicator for terms in bet.indicators]
         # A name that is misspelt there is told there, and once.
         if known.keys() >= set(indicators):
             for loc, _, settled in _settled(i, bet):
-                yield from _unknown(loc, settled, indicators)
-
-
-def _unknown(loc: Loc, wanted: str, known: list[str]) -> Problems:
-    if wanted not in known:
-        expected = f"one of {', '.join(known)}"
-        yield Problem(loc, repr(wanted), expected, "unknown_ref", nearest(wanted, known))
+                yield from unknown_ref(loc, settled, indicators)
 
 
 def amounts_are_payable(contract: Contract) -> Problems:
     """Amounts are in the currency of the contract, and above zero."""
-    for loc, amount in _amounts(contract):
+    stated = ((loc, amount) for loc, amount in commercial_amounts(contract) if amount is not None)
+    for loc, amount in (*_amounts(contract), *stated):
         if amount.currency != contract.currency:
             expected = f"an amount in {contract.currency}, the currency of the contract"
             yield Problem(loc, f"{amount} {amount.currency}", expected, "currency_mismatch")
-        if amount.minor <= 0:
+        if amount.minor < 0 or (amount.minor == 0 and loc not in MAY_BE_ZERO):
             yield Problem(loc, str(amount), "an amount above zero", "invalid_value")
 
 
@@ -143,31 +125,29 @@ def milestones_add_up(contract: Contract) -> Problems:
     """
     if any(amount.currency != contract.currency for _, amount in _amounts(contract)):
         return
+    lines = list(lines_billed(contract))
     used = {contract.micro_consulting.fee, contract.holdback.fee}
-    if not used.union(m.fee for m in contract.milestones) <= {fee.id for fee in contract.fees}:
+    if not used.union(line.fee for _, line in lines) <= {fee.id for fee in contract.fees}:
         return
     for i, fee in enumerate(contract.fees):
         if fee.id == contract.micro_consulting.fee:
             continue
-        billed = [(j, m.amount) for j, m in enumerate(contract.milestones) if m.fee == fee.id]
+        billed = [(loc, line.amount) for loc, line in lines if line.fee == fee.id]
         total = sum((amount for _, amount in billed), start=Money(0, contract.currency))
         expected, derivation = fee.amount, ""
         if fee.id == contract.holdback.fee:
             held = contract.holdback_amount()
             expected, derivation = fee.amount - held, f" = {fee.amount} less holdback {held}"
         if total != expected:
-            loc: Loc = ("milestones", billed[-1][0], "amount") if billed else ("fees", i, "amount")
+            at: Loc = billed[-1][0] if billed else ("fees", i)
             found = f"{total} for the milestones of fee {fee.id}"
-            yield Problem(loc, found, f"{expected}{derivation}", "BET-02")
+            yield Problem((*at, "amount"), found, f"{expected}{derivation}", "BET-02")
 
 
 def micro_fee_stands_alone(contract: Contract) -> Problems:
-    """The micro-consulting fee is the loss bound: no milestone and no holdback is on it (MC-09)."""
-    users: list[tuple[Loc, str]] = [
-        *((("milestones", i, "fee"), m.fee) for i, m in enumerate(contract.milestones)),
-        (("holdback", "fee"), contract.holdback.fee),
-    ]
-    for loc, fee in users:
+    """The micro-consulting fee is the loss bound: nothing else is billed or held on it (MC-09)."""
+    lines = (((*loc, "fee"), line.fee) for loc, line in lines_billed(contract))
+    for loc, fee in (*lines, *shares_of_fees(contract)):
         if fee == contract.micro_consulting.fee:
             found = f"the micro-consulting fee {fee!r}"
             yield Problem(loc, found, "another fee line, this one is billed on submission", "MC-09")
@@ -244,21 +224,9 @@ def indicators_carry_money(contract: Contract) -> Problems:
                 yield from _role(loc, entry)
                 yield from _direction(loc, terms, entry)
             else:
-                yield from _vanity((*loc, "indicator"), terms.indicator) or [
+                yield from vanity((*loc, "indicator"), terms.indicator) or [
                     unknown_indicator((*loc, "indicator"), terms.indicator, known)
                 ]
-
-
-def unknown_indicator(loc: Loc, wanted: str, known: Iterable[str]) -> Problem:
-    expected = "an indicator of the catalogue"
-    return Problem(loc, repr(wanted), expected, "unknown_indicator", nearest(wanted, known))
-
-
-def _vanity(loc: Loc, wanted: str) -> list[Problem]:
-    instead = catalogue().rejected.get(wanted.casefold())
-    expected = f"a measure of value instead, {' or '.join(instead or ())}"
-    found = f"the vanity metric {wanted!r}"
-    return [Problem(loc, found, expected, "IND-06")] if instead else []
 
 
 def _role(loc: Loc, entry: Indicator) -> Problems:
@@ -387,75 +355,6 @@ def own_indicators_are_sound(contract: Contract) -> Problems:
         yield from check_indicator(("own_indicators", i), entry)
 
 
-def check_indicator(loc: Loc, entry: CatalogueEntry) -> Problems:
-    """What is wrong with an indicator that is not of the shipped catalogue."""
-    if entry.id.casefold() in catalogue().indicators:
-        found, expected = f"{entry.id!r}, which the shipped catalogue has", "an id of its own"
-        yield Problem((*loc, "id"), found, expected, "duplicate_id")
-    yield from _vanity((*loc, "id"), entry.id)
-    if entry.gaming.vanity_flag == "vanity_if_alone" and entry.bet_role is BetRole.SETTLEMENT:
-        found = "settlement for what flatters when alone"
-        yield Problem((*loc, "bet_role"), found, "trend or diagnostic", "IND-06")
-    yield from _band(loc, entry)
-    yield from repeated(((*loc, "inputs", i, "name"), g.name) for i, g in enumerate(entry.inputs))
-    yield from _example(loc, entry)
-
-
-def _band(loc: Loc, entry: CatalogueEntry) -> Problems:
-    aims_at_band = entry.direction is Direction.TARGET_BAND
-    if aims_at_band != (entry.band is not None):
-        found = "no band" if aims_at_band else "a band"
-        expected = f"{'one' if aims_at_band else 'none'}, as the direction is {entry.direction}"
-        yield Problem((*loc, "band"), found, expected, "direction")
-    elif entry.band and entry.band[0] >= entry.band[1]:
-        found = f"{entry.band[0]:f} to {entry.band[1]:f}"
-        yield Problem((*loc, "band"), found, "the lower bound first", "direction")
-
-
-def _example(loc: Loc, entry: CatalogueEntry) -> Problems:
-    """The formulas give what the example says: a value to four decimals, money to whole units."""
-    worth, example = entry.monetisation, entry.example
-    shipped = {name: each.illustrative_value for name, each in catalogue().parameters.items()}
-    known = {**shipped, **example.parameters}
-    for i, name in enumerate(worth.parameters):
-        if name not in known:
-            found, expected = f"{name!r} without a value", "its value in example.parameters"
-            at = (*loc, "monetisation", "parameters", i)
-            yield Problem(at, found, expected, "unknown_ref", nearest(name, known))
-            return
-    inputs = {given.name: given.example for given in entry.inputs}
-    agreed = {"delta": example.delta, **{name: known[name] for name in worth.parameters}}
-    yield from _computed(
-        (*loc, "formula"), entry.formula, inputs, (*loc, "example", "value"), example.value, 4
-    )
-    yield from _computed(
-        (*loc, "monetisation", "expression"),
-        worth.expression,
-        agreed,
-        (*loc, "example", "annual_cny"),
-        example.annual_cny,
-        0,
-    )
-
-
-def _computed(
-    loc: Loc, formula: Formula, values: Mapping[str, Decimal], at: Loc, stated: Decimal, digits: int
-) -> Problems:
-    if set(formula.names) != set(values):
-        found = f"a formula over {', '.join(formula.names) or 'nothing'}"
-        yield Problem(loc, found, f"one over {', '.join(values)}", "formula_names")
-        return
-    try:
-        value = round(formula.evaluate(values), digits)
-    except TermsError as impossible:
-        found, _, expected = str(impossible).rpartition(", expected ")
-        yield Problem(loc, found, expected, "example")
-        return
-    if value != Fraction(stated):
-        expected = f"{Decimal(value.numerator) / value.denominator:f}, as the formula gives it"
-        yield Problem(at, f"{stated:f}", expected, "example")
-
-
 def live_series_stand_apart(contract: Contract) -> Problems:
     """Document numbers begin with the entity, and those of test clocks with TEST."""
     entity = contract.parties.consultant.entity
@@ -477,8 +376,7 @@ def roles_are_held(contract: Contract) -> Problems:
             yield Problem(("parties", side, "people"), found, expected, rule)
     for loc, person in people:
         for j, role in enumerate(person.roles):
-            side = NEEDED[role][0] if role in NEEDED else "consultant"
-            if side != loc[1]:
+            if role in NEEDED and NEEDED[role][0] != loc[1]:
                 found, expected = f"{role.value} at the {loc[1]}", f"a role of the {loc[1]}"
                 yield Problem((*loc, "roles", j), found, expected, "role_side")
         for one, other, rule in TWO_PEOPLE:
@@ -531,7 +429,7 @@ def reminders_come_first(contract: Contract) -> Problems:
 
 def _amounts(contract: Contract) -> Iterator[tuple[Loc, Money]]:
     yield from ((("fees", i, "amount"), fee.amount) for i, fee in enumerate(contract.fees))
-    yield from ((("milestones", i, "amount"), m.amount) for i, m in enumerate(contract.milestones))
+    yield from (((*loc, "amount"), line.amount) for loc, line in lines_billed(contract))
 
 
 def _people(contract: Contract) -> Iterator[tuple[Loc, Person]]:
@@ -572,4 +470,5 @@ CHECKS = (
     windows_are_in_order,
     value_is_counted_once,
     own_indicators_are_sound,
+    *COMMERCIAL_CHECKS,
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -14,12 +14,26 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     StrictBool,
-    StringConstraints,
     ValidationInfo,
     model_validator,
 )
 
-from contracts.calendar import BusinessCalendar, country_calendar
+from contracts.calendar import BusinessCalendar
+from contracts.commercial import (
+    Advance,
+    Approvals,
+    AutomaticPolicy,
+    Ceiling,
+    Decision,
+    GainShare,
+    HoldClocks,
+    HoldEffect,
+    MissHold,
+    Payment,
+    PersonId,
+    Retention,
+    ServiceCredits,
+)
 from contracts.errors import NotAuthorised, NotFound, Refused
 from contracts.fields import (
     Clause,
@@ -36,13 +50,11 @@ from contracts.fields import (
 )
 from contracts.indicators import CatalogueEntry, Indicator, catalogue
 from contracts.money import MINOR_DIGITS, Money, amounts_in
+from contracts.parts import Parts
 from contracts.scoring import Scoring
 from contracts.step_plan import StepPlan, standard_plan
+from contracts.working_days import WorkingDays
 
-if TYPE_CHECKING:
-    from contracts.parts import Parts
-
-PERSON_ID = r"^[a-z0-9][a-z0-9._-]{0,47}$"
 ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*", re.ASCII)
 """Not `localtime` and `right/UTC`, which are what a machine makes of them."""
 YEARS_COVERED = 6
@@ -60,12 +72,13 @@ class Role(StrEnum):
     ACCEPTOR = "acceptor"
     EXPERT = "expert"
     DELIVERY_LEAD = "delivery_lead"
+    FINANCE = "finance"
 
 
 class Person(Terms):
     """Somebody the contract names; `id` is what commands are signed with."""
 
-    id: Annotated[str, StringConstraints(pattern=PERSON_ID)]
+    id: PersonId
     name: Text
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
 
@@ -83,33 +96,8 @@ class Parties(Terms):
     client: Party
 
 
-class WorkingDays(Terms):
-    """Where working days come from; `overrides` decrees single days, and opens a year not yet published.
-
-    `provisional_years` are covered though they are only forecast.
-    """
-
-    country: Literal["CN", "weekdays"]
-    overrides: dict[Day, Literal["working", "off"]] = Field(default_factory=dict)
-    # Left out where empty, so that a contract without has the digest that it always had.
-    provisional_years: Annotated[
-        tuple[Annotated[Count, Field(ge=2000, le=2099)], ...],
-        Field(exclude_if=lambda years: not years),
-    ] = ()
-
-    def covering(self, timezone: str, first_year: int, last_year: int) -> BusinessCalendar:
-        return country_calendar(
-            self.country,
-            timezone,
-            first_year,
-            last_year,
-            {day: kind == "working" for day, kind in self.overrides.items()},
-            self.provisional_years,
-        )
-
-
 class Tax(Terms):
-    """VAT added to each net amount; computed once per document and rate."""
+    """VAT of a rate; computed once per document, code and rate."""
 
     clause: Clause
     code: Id
@@ -130,7 +118,7 @@ class TaxOfPart(Terms):
     part: Id
 
 
-def _parts(info: ValidationInfo) -> "Parts | None":
+def _parts(info: ValidationInfo) -> Parts | None:
     """What the document uses; none for a contract in storage, where it is written out."""
     parts: Parts | None = info.context
     return parts
@@ -159,13 +147,25 @@ AgreedTax = Annotated[Tax, BeforeValidator(_tax, json_schema_input_type=Tax | Ta
 """A tax, with its rate or with the table that has the rate in force when the contract begins."""
 
 
+def _nothing(value: object) -> bool:
+    """Left out of the canonical text where it states nothing: a contract without it keeps its digest."""
+    return not value
+
+
 class FeeLine(Terms):
-    """One fee, without VAT."""
+    """One fee: without its tax, or with `prices: gross` with the tax inside.
+
+    `tax` is the code of one of the contract's taxes; without it the contract's own applies.
+    """
 
     id: Id
     clause: Clause
     title: Title
     amount: Money
+    tax: Annotated[Id | None, Field(exclude_if=lambda code: code is None)] = None
+    prices: Annotated[Literal["net", "gross"], Field(exclude_if=lambda prices: prices == "net")] = (
+        "net"
+    )
 
 
 class Patience(Terms):
@@ -204,8 +204,17 @@ class AcceptanceClock(Terms):
     deemed: StrictBool
 
 
+class MilestoneLine(Terms):
+    """A further line of a milestone: a part of another fee that is billed with it."""
+
+    clause: Clause
+    title: Title
+    fee: Id
+    amount: Money
+
+
 class Milestone(Terms):
-    """A deliverable with acceptance and a fee; `amount` is net and billed once, on acceptance."""
+    """A deliverable with acceptance and a fee; `amount` is billed once, on acceptance."""
 
     id: Id
     clause: Clause
@@ -216,13 +225,8 @@ class Milestone(Terms):
     evidence: Annotated[tuple[Id, ...], Field(min_length=1)]
     acceptance: AcceptanceClock
     go_live: StrictBool = False
-
-
-class HoldEffect(StrEnum):
-    """What a hold does to the money: not invoiced yet, or invoiced and not to be paid yet."""
-
-    BLOCK_INVOICING = "block_invoicing"
-    WITHHOLD_PAYMENT = "withhold_payment"
+    more: Annotated[tuple[MilestoneLine, ...], Field(exclude_if=_nothing)] = ()
+    """Further lines, on the same invoice."""
 
 
 class Holdback(Terms):
@@ -340,12 +344,14 @@ class Agreement(Terms):
 
 
 def _with_those_of_parts(given: object, info: ValidationInfo) -> object:
-    """With the indicators of used catalogues that a bet names."""
+    """With the indicators of used catalogues that a bet or a miss hold names."""
     parts = _parts(info)
     if parts is None or not isinstance(given, list | tuple):
         return given
     bets: tuple[Bet, ...] = info.data.get("bets", ())
+    holds: tuple[MissHold, ...] = info.data.get("miss_holds", ())
     named = {terms.indicator for bet in bets for terms in bet.indicators}
+    named.update(hold.indicator for hold in holds)
     return (*given, *parts.indicators(named))
 
 
@@ -355,16 +361,26 @@ class Contract(Agreement):
     parties: Parties
     calendar: AgreedCalendar
     tax: AgreedTax
+    approvals: Approvals
     fees: Annotated[tuple[FeeLine, ...], Field(min_length=1)]
     micro_consulting: MicroConsulting
     milestones: Annotated[tuple[Milestone, ...], Field(min_length=1)]
     holdback: Holdback
     bets: Annotated[tuple[Bet, ...], Field(min_length=1)]
+    miss_holds: Annotated[tuple[MissHold, ...], Field(exclude_if=_nothing)] = ()
     own_indicators: Annotated[
         tuple[CatalogueEntry, ...],
         BeforeValidator(_with_those_of_parts),
-        Field(validate_default=True, exclude_if=lambda entries: not entries),
+        Field(validate_default=True, exclude_if=_nothing),
     ] = ()
+    payment: Annotated[Payment | None, Field(exclude_if=_nothing)] = None
+    hold_clocks: Annotated[HoldClocks | None, Field(exclude_if=_nothing)] = None
+    taxes: Annotated[tuple[AgreedTax, ...], Field(exclude_if=_nothing)] = ()
+    retention: Annotated[Retention | None, Field(exclude_if=_nothing)] = None
+    advance: Annotated[Advance | None, Field(exclude_if=_nothing)] = None
+    service_credits: Annotated[ServiceCredits | None, Field(exclude_if=_nothing)] = None
+    gain_share: Annotated[GainShare | None, Field(exclude_if=_nothing)] = None
+    ceilings: Annotated[tuple[Ceiling, ...], Field(exclude_if=_nothing)] = ()
 
     def fee(self, fee_id: str) -> FeeLine:
         return _named(self.fees, fee_id, "fee line")
@@ -378,6 +394,31 @@ class Contract(Agreement):
     def holdback_amount(self) -> Money:
         """The part of its fee line that waits for the bet, rounded once (BET-02)."""
         return self.fee(self.holdback.fee).amount.share(self.holdback.rate)
+
+    def tax_of(self, fee_id: str) -> Tax:
+        """The tax of a fee line: the one it names, else the contract's own, as for the gain share."""
+        of_gain_share = self.gain_share is not None and self.gain_share.id == fee_id
+        code = None if of_gain_share else self.fee(fee_id).tax
+        for tax in self.taxes:
+            if tax.code == code:
+                return tax
+        return self.tax
+
+    def lines_of(self, milestone_id: str) -> tuple[MilestoneLine, ...]:
+        """Everything that a milestone's acceptance earns, its own fee first."""
+        terms = self.milestone(milestone_id)
+        first = MilestoneLine(
+            clause=terms.clause, title=terms.title, fee=terms.fee, amount=terms.amount
+        )
+        return (first, *terms.more)
+
+    def policy_for(self, decision: Decision, subject: str, amount: Money) -> AutomaticPolicy | None:
+        """The automatic policy that covers a decision, if one does; `subject` is the id in this document."""
+        for policy in self.approvals.automatic:
+            within = policy.up_to is None or amount.minor <= policy.up_to.minor
+            if decision in policy.decisions and policy.of in {None, subject} and within:
+                return policy
+        return None
 
     def loss_bound(self) -> Money:
         """Most that may be invoiced before PROCEED: the micro-consulting fee, net (MC-09)."""
@@ -402,16 +443,17 @@ class People(Terms):
 
     everyone: tuple[Person, ...]
 
-    def require(self, person_id: str, role: Role) -> None:
-        """Refuse a signature that the contract does not give that person.
+    def require(self, person_id: str, *roles: Role) -> None:
+        """Refuse a signature that the contract does not give that person; one of the roles is enough.
 
         Raises:
             NotAuthorised: unknown person, or a person without the role.
         """
-        holders = [person.id for person in self.everyone if role in person.roles]
+        holders = [person.id for person in self.everyone if not set(roles).isdisjoint(person.roles)]
         if person_id not in holders:
+            wanted = " or ".join(role.value.replace("_", " ") for role in roles)
             raise NotAuthorised(
-                f"found {person_id!r}, expected the contract's {role.value.replace('_', ' ')}: "
+                f"found {person_id!r}, expected the contract's {wanted}: "
                 f"{' or '.join(holders) or 'nobody is named'}"
             )
 

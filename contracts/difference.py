@@ -7,7 +7,7 @@ from typing import Any
 from contracts.contract import Agreement
 from contracts.errors import TermsError
 
-NAMES = ("id", "indicator", "party", "code")
+NAMES = ("id", "indicator", "party", "code", "person", "level", "fee")
 """The keys by which an entry of a list is recognised, wherever it stands in the list."""
 
 

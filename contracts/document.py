@@ -20,11 +20,13 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from contracts.checks import Loc, Problem, check, nearest
-from contracts.contract import MAX_USES, PERSON_ID, Contract
+from contracts.checks import check
+from contracts.commercial import PERSON_ID
+from contracts.contract import MAX_USES, Contract
 from contracts.errors import Refused, TermsError
 from contracts.fields import CLAUSE, ID
 from contracts.parts import AnyPart, Parts
+from contracts.problems import Loc, Problem, nearest
 
 MAX_DEPTH = 32
 MAX_SHOWN = 200

@@ -7,7 +7,8 @@ EngagementError
 ├─ NotAuthorised         the contract does not give this person that right            403
 ├─ NotFound              no such engagement, milestone, hold or invoice               404
 ├─ TransitionError       well-formed, not possible in this state                      409
-│  └─ LossBoundExceeded    more than the loss bound before PROCEED (INV-05)
+│  ├─ LossBoundExceeded    more than the loss bound before PROCEED (INV-05)
+│  └─ CapExceeded          more than a level of the contract is authorised for (c.5-11)
 ├─ KeyReused             same idempotency key, different content                      409
 └─ Unavailable           a system we depend on did not answer                         503, retried
 """
@@ -65,6 +66,10 @@ class TransitionError(EngagementError):
 
 class LossBoundExceeded(TransitionError):
     """Before PROCEED no more than the loss bound may be invoiced (INV-05)."""
+
+
+class CapExceeded(TransitionError):
+    """At no level more may be reserved and billed than is authorised (c.5-11)."""
 
 
 class KeyReused(EngagementError):

@@ -6,7 +6,8 @@ from enum import StrEnum
 from itertools import product
 from typing import Literal
 
-from contracts.contract import HoldEffect, Role
+from contracts.commercial import HoldEffect
+from contracts.contract import Role
 from contracts.money import MINOR_DIGITS
 from contracts.setting import Book
 from contracts.step_plan import Lead

@@ -8,19 +8,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from contracts.checks import (
-    Loc,
-    Problem,
-    Problems,
-    check_indicator,
-    nearest,
-    repeated,
-    unknown_indicator,
-)
-from contracts.contract import WorkingDays
+from contracts.checks_indicators import check_indicator, unknown_indicator
 from contracts.errors import Refused
 from contracts.fields import Day, Id, Share, Terms, Title
 from contracts.indicators import CatalogueEntry, catalogue
+from contracts.problems import Loc, Problem, Problems, nearest, repeated
+from contracts.working_days import WorkingDays
 
 
 class Part(Terms):

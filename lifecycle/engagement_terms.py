@@ -6,6 +6,7 @@ from typing import Any
 
 from contracts.calendar import add_period
 from contracts.contract import Bet, Contract, SettlementWindow
+from contracts.errors import TermsError
 from contracts.fields import percent
 from contracts.indicators import Indicator
 from contracts.money import MINOR_DIGITS
@@ -23,9 +24,15 @@ def in_outcome_terms(contract: Contract, live_on: date) -> OutcomeContract:
     indicator's stake by its score at the end of the window that settles it; the windows count from
     the go-live. A period ends with each window. Always: the same amounts as the engagement's ledger.
 
+    Payment, advance and retention say when an amount is paid, and are not part of it.
+
     Args:
         live_on: the day of the go-live, at which the windows begin (BET-05, Q04).
+
+    Raises:
+        TermsError: a clause by which amounts depend on more than events and readings.
     """
+    _require_amounts_from_readings(contract)
     bet, known = contract.bet(contract.holdback.bet), contract.indicators()
     windows = [window for window in bet.windows if isinstance(window, SettlementWindow)]
     micro = contract.fee(contract.micro_consulting.fee)
@@ -41,16 +48,17 @@ def in_outcome_terms(contract: Contract, live_on: date) -> OutcomeContract:
     }
     accepted = [
         {
-            "id": name("milestone", milestone.id),
+            "id": name("milestone", milestone.id, *([line.fee] if line in milestone.more else [])),
             "kind": "amount",
-            "clause": milestone.clause,
-            "title": milestone.title,
-            "amount": str(milestone.amount),
+            "clause": line.clause,
+            "title": line.title,
+            "amount": str(line.amount),
             "basis": "to_date",
             "gates": [name("is_accepted", milestone.id)],
             "while_closed": "waits",
         }
         for milestone in contract.milestones
+        for line in contract.lines_of(milestone.id)
     ]
     gates = [{"id": "submitted", "kind": "evidence", "event": SUBMITTED}]
     gates += [
@@ -99,6 +107,22 @@ def in_outcome_terms(contract: Contract, live_on: date) -> OutcomeContract:
         },
     }
     return OutcomeContract.model_validate(document)
+
+
+def _require_amounts_from_readings(contract: Contract) -> None:
+    stated = [
+        ("a fee whose prices are gross", any(fee.prices == "gross" for fee in contract.fees)),
+        ("miss_holds, which people decide", contract.miss_holds),
+        ("service_credits, which people give", contract.service_credits),
+        ("gain_share, which is reported", contract.gain_share),
+        ("ceilings, which stop invoices", contract.ceilings),
+    ]
+    found = [clause for clause, is_stated in stated if is_stated]
+    if found:
+        raise TermsError(
+            f"contract {contract.id}: found {', '.join(found)}; expected net fees, milestones and a "
+            "bet alone, as only they settle from readings; open an engagement instead"
+        )
 
 
 def name(*words: str) -> str:

@@ -76,6 +76,19 @@ class BetState(ProcessState):
     placed: bool = False
 
 
+class HoldProcessState(ProcessState):
+    """One hold, by its id in the database."""
+
+    hold: str
+
+
+class RequestProcessState(ProcessState):
+    """One request for a decision, by its id in the database."""
+
+    request: str
+    asked_at: datetime
+
+
 class EngagementState(ProcessState):
     """The engagement as a whole; `phase` is where it stands on its line (spec 11.1)."""
 

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio.client import (
@@ -41,12 +41,15 @@ from contracts.errors import (
     Unavailable,
 )
 from contracts.setting import ClockKind, Setting
+from lifecycle.orders import Order
 from lifecycle.process import EngagementState
 from lifecycle.value_position import ValuePosition
 from tollkeeper.settings import TASK_QUEUE
+from tollkeeper.starting import start_missing
 from workflows.engagement import EngagementWorkflow
 
 T = TypeVar("T")
+AnOrder = TypeVar("AnOrder", bound=Order[Any])
 
 ANSWER = timedelta(seconds=60)
 PASSING = {
@@ -126,7 +129,7 @@ class Desk:
             TransitionError: the command is dated after the engagement's clock.
             EngagementError: as the process refuses it.
         """
-        clock = await self._clock_for(engagement_id, command)
+        clock = await self._clock_for(engagement_id, command.at)
         process = ".".join(("eng", engagement_id, *path))
         received = command.model_copy(update={"received_at": clock.now})
         try:
@@ -166,7 +169,7 @@ class Desk:
             TermsError: the contract does not bet on that indicator, or the day is still to come.
             TransitionError: it is dated after the engagement's clock.
         """
-        clock = await self._clock_for(engagement_id, reading)
+        clock = await self._clock_for(engagement_id, reading.at)
         await add_reading(self.pool, engagement_id, reading)
         over = "kind = 'value_bet' and (waiting_for = 'readings' or due_at <= $2)"
         bets = await self._processes(engagement_id, over, clock.now)
@@ -174,6 +177,37 @@ class Desk:
             await self._signal(bet, "readings_arrived")
         if clock.kind is ClockKind.TEST:
             await self._settle(bets, clock.now)
+        await self.tell(engagement_id, clock)
+
+    async def book(self, carry_out: Callable[[AnOrder], Awaitable[T]], order: AnOrder) -> T:
+        """Carry out an order that somebody gave about the money of an engagement.
+
+        Args:
+            carry_out: the activity, which is one transaction.
+
+        Raises:
+            NotFound: no such engagement.
+            TransitionError: it is dated after the engagement's clock.
+            EngagementError: as the activity refuses it.
+        """
+        clock = await self._clock_for(order.engagement_id, order.at)
+        answer = await carry_out(order)
+        await self.tell(order.engagement_id, clock)
+        return answer
+
+    async def tell(self, engagement_id: str, clock: "Clock | None" = None) -> None:
+        """Have everything that waits for news from the books look again, and start what is missing."""
+        clock = clock or await self.clock(engagement_id)
+        await start_missing(self.client, self.pool, self.queue, engagement_id)
+        waiting = await self._processes(
+            engagement_id,
+            "(kind in ('hold', 'request', 'refund') or waiting_for in ('approval', 'hold'))",
+        )
+        for process in waiting:
+            with suppress(NotFound):
+                await self._signal(process, "money_moved")
+        if clock.kind is ClockKind.TEST:
+            await self._settle(waiting, clock.now)
 
     async def set_calendar(self, engagement_id: str, command: SetCalendar) -> list[Receipt]:
         """Give every process of an engagement working days decreed after the signature.
@@ -181,7 +215,7 @@ class Desk:
         Raises:
             NotFound: no such engagement.
         """
-        await self._clock_for(engagement_id, command)
+        await self._clock_for(engagement_id, command.at)
         path_of = len(f"eng.{engagement_id}")
         return [
             await self.ask(
@@ -264,8 +298,13 @@ class Desk:
         waiting = set(processes)
         while waiting:
             process = min(waiting)
+            engagement_id = process.split(".")[1]
             waiting.remove(process)
             waiting |= await self._settle_one(process, now)
+            if not waiting:
+                # What the books have opened meanwhile runs clocks of its own.
+                started = await start_missing(self.client, self.pool, self.queue, engagement_id)
+                waiting |= set(started)
 
     async def _settle_one(self, process: str, now: datetime) -> set[str]:
         engagement = ".".join(process.split(".")[:2])
@@ -298,12 +337,12 @@ class Desk:
         events = tuple(row["type"] for row in rows)
         return Receipt(command_id=command.command_id, events=events) if events else None
 
-    async def _clock_for(self, engagement_id: str, command: Command) -> Clock:
+    async def _clock_for(self, engagement_id: str, at: datetime) -> Clock:
         clock = await self.clock(engagement_id)
-        if command.at > clock.now:
+        if at > clock.now:
             raise TransitionError(
                 f"the clock of {engagement_id} stands at {clock.now.isoformat()}, found a command "
-                f"of {command.at.isoformat()}, expected that time or earlier"
+                f"of {at.isoformat()}, expected that time or earlier"
             )
         return clock
 

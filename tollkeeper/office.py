@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 
+from activities.export import Receivers
 from activities.postgres import Pool, connect
 from contracts.errors import Unavailable
 from tollkeeper.database import migrate
@@ -16,6 +17,7 @@ from tollkeeper.desk import Desk
 from tollkeeper.embedded import Addresses, Embedded, running
 from tollkeeper.exporter import Exporter
 from tollkeeper.queries import engagements
+from tollkeeper.sealing import sealing
 from tollkeeper.settings import Settings
 from tollkeeper.telemetry import telemetry
 from tollkeeper.worker import working
@@ -43,8 +45,10 @@ async def whole_office(settings: Settings, told: Told) -> AsyncIterator[Office]:
         told: is called with a line before each part that takes a moment.
 
     Raises:
+        TermsError: a receiver would be sent to unsigned.
         Unavailable: a server does not start or answer.
     """
+    receivers = settings.receivers()
     async with AsyncExitStack() as stack:
         own = Embedded(
             settings.data, postgres=settings.dsn is None, temporal=settings.temporal is None
@@ -56,7 +60,7 @@ async def whole_office(settings: Settings, told: Told) -> AsyncIterator[Office]:
         temporal = settings.temporal or addresses.temporal
         assert dsn
         assert temporal
-        yield await _at_work(stack, settings, dsn, temporal, addresses, told)
+        yield await _at_work(stack, settings, receivers, dsn, temporal, addresses, told)
 
 
 @asynccontextmanager
@@ -64,11 +68,13 @@ async def worker_alone(settings: Settings) -> AsyncIterator[Office]:
     """A worker beside servers that run elsewhere.
 
     Raises:
+        TermsError: a receiver would be sent to unsigned.
         Unavailable: one of them does not answer.
     """
+    receivers = settings.receivers()
     async with AsyncExitStack() as stack:
         dsn, temporal = _addresses(settings)
-        yield await _at_work(stack, settings, dsn, temporal, Addresses(), _untold)
+        yield await _at_work(stack, settings, receivers, dsn, temporal, Addresses(), _untold)
 
 
 @asynccontextmanager
@@ -110,6 +116,7 @@ async def records(settings: Settings) -> AsyncIterator[Pool]:
 async def _at_work(
     stack: AsyncExitStack,
     settings: Settings,
+    receivers: Receivers,
     dsn: str,
     temporal: str,
     addresses: Addresses,
@@ -122,9 +129,8 @@ async def _at_work(
     sdk_metrics = f"127.0.0.1:{settings.sdk_metrics_port or _free_port()}"
     client = await _client(settings, temporal, telemetry(sdk_metrics))
     told("starting the worker")
-    await stack.enter_async_context(
-        working(client, pool, settings.receivers(), build_id=settings.build_id)
-    )
+    await stack.enter_async_context(working(client, pool, receivers, build_id=settings.build_id))
+    await stack.enter_async_context(sealing(pool, settings.data, settings.checkpoints_folder()))
     exporter = await stack.enter_async_context(
         Exporter(pool, port=settings.metrics_port, status=lambda: _status(pool))
     )

@@ -10,13 +10,15 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from activities.postgres import Connection, Pool, transaction
-from contracts.contract import Contract, HoldEffect
+from contracts.commercial import HoldEffect, HoldKind
+from contracts.contract import Contract
 from contracts.errors import NotFound
 from contracts.events import Event
 from contracts.explanation import Calculation, Explanation
 from contracts.fields import Title
 from contracts.money import Money
 from contracts.setting import Book, ClockKind
+from lifecycle.hold import HoldState
 from lifecycle.ledger import Group, Posting
 from lifecycle.micro_consulting import Clocks
 
@@ -93,63 +95,100 @@ class HoldBalance(View):
     engagement: str
     book: Book
     clause: str
-    kind: str
+    kind: HoldKind
     effect: HoldEffect
     fee: str
-    bet: str
+    bet: str | None
+    milestone: str | None
     invoice: str | None
+    on: str
+    """What it is about: a bet, a milestone, an invoice line, or all of a fee."""
+    state: HoldState
+    disputed: bool
+    due_at: datetime | None
+    reason: str
     placed: Money
     held: Money
+    reserved: Money
     released: Money
     forfeited: Money
 
 
 class Document(View):
-    """An invoice or credit note; `payable` and `withheld` are what it claims today, gross."""
+    """An invoice or credit note, gross where nothing else is said.
+
+    `payable`, `retained`, `withheld` and `disputed` are what an invoice claims today; `paid`,
+    `credited` and `written_off` what is settled of it. `status` is derived from them: OPEN,
+    PARTLY_SETTLED, OVERDUE, DISPUTED, WITHHELD, SETTLED, CREDITED or WRITTEN_OFF.
+    """
 
     number: str
     document: str
+    purpose: str
     engagement: str
     contract: str
     book: Book
     issued_on: date
+    due_on: date
     net: Money
     tax: Money
     gross: Money
     payable: Money
+    retained: Money
     withheld: Money
+    disputed: Money
+    paid: Money
     credited: Money
+    written_off: Money
+    status: str | None
     corrects: str | None
     delivered_at: datetime | None
 
 
 class DocumentLine(View):
-    """One line, net, with its reasons."""
+    """One line, net, with its part of the tax, the line that it corrects and its reasons."""
 
     line: int
     claim: str
+    fee: str
     clause: str
     title: Title
     net: Money
+    tax: Money
+    tax_code: str
+    tax_rate: str
+    corrects: str | None
     explanation: Explanation
+
+
+class DocumentTax(View):
+    """The tax of one code and rate; `net` is what is taxed."""
+
+    code: str
+    rate: str
+    net: Money
+    tax: Money
+    calculation: Calculation
 
 
 class Delivery(View):
     """What the receiving system answered."""
 
     url: str
+    sha256: str
     status: int
     attempt: int
     received_at: datetime
 
 
 class DocumentDetail(Document):
-    """A document with its lines, its tax and the receipt of its export."""
+    """A document with its lines, its tax, what was not payable at issue and the receipt of its export."""
 
-    tax_code: str
-    tax_rate: str
-    tax_calculation: Calculation
     lines: tuple[DocumentLine, ...]
+    taxes: tuple[DocumentTax, ...]
+    retained_at_issue: Money
+    withheld_at_issue: Money
+    advance: Money
     delivery: Delivery | None
 
 
@@ -205,7 +244,7 @@ class Explained(View):
 
     subject: str
     explanations: tuple[Explanation, ...]
-    tax: Calculation | None = None
+    taxes: tuple[Calculation, ...] = ()
     journal: tuple[JournalGroup, ...] = ()
     waiting: tuple[Waiting, ...] = ()
 
@@ -319,15 +358,14 @@ async def invoice(pool: Pool, number: str) -> DocumentDetail:
         if row is None:
             raise await _not_found(connection, number, "the number of a document", NUMBERS)
         lines = await _lines(connection, number, row["currency"])
+        taxes = await _taxes(connection, number, row["currency"])
         receipt = await connection.fetchrow(
-            "select url, status, attempt, received_at from delivery_receipt where key = $1", number
+            "select url, sha256, status, attempt, received_at from delivery_receipt where key = $1", number
         )
     return DocumentDetail(
-        **_document(row),
-        tax_code=row["tax_code"],
-        tax_rate=row["tax_rate"],
-        tax_calculation=Calculation.model_validate(row["tax_explanation"]),
+        **_document(row) | _amounts(row, "retained_at_issue", "withheld_at_issue", "advance"),
         lines=tuple(lines),
+        taxes=tuple(taxes),
         delivery=Delivery(**dict(receipt)) if receipt else None,
     )
 
@@ -369,9 +407,6 @@ async def money_table(pool: Pool, engagement_id: str) -> list[FeeMoney]:
             with of_engagement as (
                 select p.* from posting p join journal_group g on g.id = p.group_id
                 where g.engagement_id = $1
-            ),
-            fee_of as (
-                select distinct invoice as number, fee from of_engagement where invoice is not null
             )
             select fee, 'fixed' as what,
                    sum(case side when 'C' then amount_minor else -amount_minor end) as net, 0 as tax
@@ -383,9 +418,9 @@ async def money_table(pool: Pool, engagement_id: str) -> list[FeeMoney]:
             ) as buckets (bucket, minor)
             where engagement_id = $1 group by fee, bucket
             union all
-            select fee, document, sum(net_minor), sum(tax_minor)
-            from invoice i join fee_of f on f.number = coalesce(i.corrects, i.number)
-            where engagement_id = $1 group by fee, document
+            select l.fee, i.document, sum(l.net_minor - l.deferred_minor), sum(l.tax_minor)
+            from invoice i join invoice_line l using (number)
+            where i.engagement_id = $1 and i.purpose <> 'advance' group by l.fee, i.document
             """,
             engagement_id,
         )
@@ -446,21 +481,25 @@ def _amounts(row: Row, *names: str) -> dict[str, Money]:
 
 
 DOCUMENTS = """
-    select i.*, o.delivered_at, coalesce(c.minor, 0) as credited_minor,
-           coalesce(l.payable, 0) as payable_minor, coalesce(l.withheld, 0) as withheld_minor
+    select i.number, i.document, i.purpose, i.key, i.engagement_id, i.contract_id, i.contract_version,
+           i.book, i.issued_on, i.due_on, i.currency, i.net_minor, i.tax_minor, i.gross_minor,
+           i.retained_minor as retained_at_issue_minor, i.withheld_minor as withheld_at_issue_minor,
+           i.advance_minor, i.corrects, o.delivered_at,
+           coalesce(s.open_minor, 0) as payable_minor,
+           coalesce(s.retained_minor, 0) as retained_minor,
+           coalesce(s.withheld_minor, 0) as withheld_minor,
+           coalesce(s.disputed_minor, 0) as disputed_minor,
+           coalesce(s.paid_minor, 0) as paid_minor,
+           coalesce(s.credited_minor, 0) as credited_minor,
+           coalesce(s.written_off_minor, 0) as written_off_minor,
+           status_on(
+               s, (coalesce(e.clock_now, now()) at time zone (c.document->>'timezone'))::date
+           ) as status
     from invoice i
+    join engagement e using (engagement_id)
+    join contract_version c on c.contract_id = i.contract_id and c.version = i.contract_version
     left join outbox o on o.key = i.number
-    left join lateral (
-        select sum(gross_minor) as minor from invoice where corrects = i.number
-    ) c on true
-    left join lateral (
-        select sum(minor) filter (where account = '1100') as payable,
-               sum(minor) filter (where account = '1120') as withheld
-        from posting, lateral (
-            select case side when 'D' then amount_minor else -amount_minor end as minor
-        ) signed
-        where invoice = i.number
-    ) l on true
+    left join invoice_settlement s on s.number = i.number
 """
 
 ENGAGEMENTS = "select engagement_id as name from engagement"
@@ -478,8 +517,10 @@ async def _engagements(connection: Connection, engagement_id: str | None) -> lis
         select e.*, c.document->'title' as title, c.document->>'currency' as currency,
             (select coalesce(sum(held_minor), 0) from hold_balance h
              where h.engagement_id = e.engagement_id) as held_minor,
-            (select coalesce(sum(case when corrects is null then net_minor else -net_minor end), 0)
-             from invoice i where i.engagement_id = e.engagement_id) as invoiced_minor
+            (select coalesce(sum(
+                 case document when 'invoice' then 1 else -1 end
+                 * (net_minor - deferred_minor - advance_minor + advance_tax_minor)
+             ), 0) from invoice i where i.engagement_id = e.engagement_id) as invoiced_minor
         from engagement e join contract_version c
           on c.contract_id = e.contract_id and c.version = e.contract_version
         where $1::text is null or e.engagement_id = $1
@@ -556,20 +597,35 @@ def _hold(row: Row) -> HoldBalance:
         effect=row["effect"],
         fee=row["fee"],
         bet=row["bet"],
+        milestone=row["milestone"],
         invoice=row["invoice"],
-        **_amounts(row, "placed", "held", "released", "forfeited"),
+        on=row["bet"] or row["milestone"] or _line_or_fee(row),
+        state=row["state"],
+        disputed=row["disputed_at"] is not None,
+        due_at=row["due_at"],
+        reason=row["reason"],
+        **_amounts(row, "placed", "held", "reserved", "released", "forfeited"),
     )
+
+
+def _line_or_fee(row: Row) -> str:
+    return f"{row['invoice']}/{row['invoice_line']}" if row["invoice_line"] else str(row["fee"])
 
 
 def _document(row: Row) -> dict[str, Any]:
     return {
         "number": row["number"],
         "document": row["document"],
+        "purpose": row["purpose"],
         "engagement": row["engagement_id"],
         "contract": f"{row['contract_id']}@v{row['contract_version']}",
         "book": row["book"],
         "issued_on": row["issued_on"],
-        **_amounts(row, "net", "tax", "gross", "payable", "withheld", "credited"),
+        "due_on": row["due_on"],
+        **_amounts(row, "net", "tax", "gross"),
+        **_amounts(row, "payable", "retained", "withheld", "disputed"),
+        **_amounts(row, "paid", "credited", "written_off"),
+        "status": row["status"],
         "corrects": row["corrects"],
         "delivered_at": row["delivered_at"],
     }
@@ -577,16 +633,46 @@ def _document(row: Row) -> dict[str, Any]:
 
 async def _lines(connection: Connection, number: str, currency: str) -> list[DocumentLine]:
     rows = await connection.fetch(
-        "select * from invoice_line where number = $1 order by line", number
+        """
+        select *, corrects_number || '/' || corrects_line as corrects
+        from invoice_line where number = $1 order by line
+        """,
+        number,
     )
     return [
         DocumentLine(
             line=row["line"],
             claim=row["claim"],
+            fee=row["fee"],
             clause=row["clause"],
             title=Title.model_validate(row["title"]),
             net=money(row["net_minor"], currency),
+            tax=money(row["tax_minor"], currency),
+            tax_code=row["tax_code"],
+            tax_rate=row["tax_rate"],
+            corrects=row["corrects"],
             explanation=Explanation.model_validate(row["explanation"]),
+        )
+        for row in rows
+    ]
+
+
+async def _taxes(connection: Connection, number: str, currency: str) -> list[DocumentTax]:
+    """In the order in which its lines have them."""
+    rows = await connection.fetch(
+        """
+        select t.* from invoice_tax t join invoice_line l using (number, tax_code, tax_rate)
+        where number = $1 group by t.number, t.tax_code, t.tax_rate order by min(l.line)
+        """,
+        number,
+    )
+    return [
+        DocumentTax(
+            code=row["tax_code"],
+            rate=row["tax_rate"],
+            net=money(row["net_minor"], currency),
+            tax=money(row["tax_minor"], currency),
+            calculation=Calculation.model_validate(row["explanation"]),
         )
         for row in rows
     ]
@@ -625,15 +711,16 @@ async def _explain_line(connection: Connection, what: str) -> Explained | None:
 
 async def _explain_document(connection: Connection, number: str) -> Explained | None:
     row = await connection.fetchrow(
-        "select document, key, currency, tax_explanation from invoice where number = $1", number
+        "select document, key, currency from invoice where number = $1", number
     )
     if row is None:
         return None
     lines = await _lines(connection, number, row["currency"])
+    taxes = await _taxes(connection, number, row["currency"])
     return Explained(
         subject=f"{_words(row['document'])} {number}",
         explanations=tuple(line.explanation for line in lines),
-        tax=Calculation.model_validate(row["tax_explanation"]),
+        taxes=tuple(tax.calculation for tax in taxes),
         journal=await _journal(connection, [row["key"]], number),
     )
 
@@ -699,7 +786,7 @@ async def _journal(
     rows = await connection.fetch(
         """
         select g.id, g.key, g.code, g.occurred_at, g.effective_on, p.account, p.side,
-               p.amount_minor, p.currency, p.fee, p.hold, p.invoice
+               p.amount_minor, p.currency, p.fee, p.hold, p.invoice, p.item
         from journal_group g join posting p on p.group_id = g.id
         where g.effect_key = any($1)
            or g.id in (select group_id from posting where invoice = $2)
@@ -718,6 +805,7 @@ async def _journal(
                 fee=row["fee"],
                 hold=row["hold"],
                 invoice=row["invoice"],
+                item=row["item"],
             )
         )
     groups = {row["id"]: row for row in rows}
@@ -754,6 +842,17 @@ async def contract_of(connection: Connection, engagement_id: str) -> Contract:
     if document is None:
         raise await _not_found(connection, engagement_id, "an engagement", ENGAGEMENTS)
     return Contract.model_validate(document)
+
+
+async def currency_of(pool: Pool, engagement_id: str) -> str:
+    """The currency of an engagement's contract.
+
+    Raises:
+        NotFound: no such engagement.
+    """
+    async with snapshot(pool) as connection:
+        await _require(connection, engagement_id)
+        return (await contract_of(connection, engagement_id)).currency
 
 
 async def _require(connection: Connection, engagement_id: str | None) -> None:

@@ -1,15 +1,19 @@
 """From the outbox to the deliveries: each message that has a receiver gets its workflow, once."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 
 from activities.export import Receivers
-from activities.postgres import Pool, transaction
+from activities.postgres import Connection, Pool, transaction
+from contracts.errors import NotFound, TransitionError, Unavailable
 from lifecycle.orders import Deliver
+from tollkeeper.settings import EXPORT_QUEUE, TASK_QUEUE
 from workflows.delivery import DeliveryWorkflow
 
 POLL_SECONDS = 0.3
@@ -54,14 +58,64 @@ async def _started(pool: Pool, key: str) -> None:
 
 async def _start(client: Client, kind: str, key: str, queue: str, exports: str) -> None:
     """The workflow's id is the message's: a delivery that runs, ran or failed is not started again."""
-    try:
+    with suppress(WorkflowAlreadyStartedError):
         await client.start_workflow(
             DeliveryWorkflow.run,
             Deliver(key=key, queue=exports),
-            id=f"out.{kind}.{key}".replace(":", ".").replace("#", "."),
+            id=delivery_id(kind, key),
             task_queue=queue,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         )
-    except WorkflowAlreadyStartedError:
-        return
+
+
+async def deliver_again(client: Client, pool: Pool, key: str) -> None:
+    """Start a delivery that failed again, with all its patience; one that runs begins anew.
+
+    Raises:
+        NotFound: no such message.
+        TransitionError: it is delivered, or was never started.
+        Unavailable: Temporal does not answer.
+    """
+    async with transaction(pool) as connection:
+        kind = await _undelivered(connection, key)
+        await connection.execute(
+            "update outbox set started_at = now(), failed_at = null where key = $1", key
+        )
+        # Before the commit: whatever the delivery has to note waits for this row.
+        try:
+            await client.start_workflow(
+                DeliveryWorkflow.run,
+                Deliver(key=key, queue=EXPORT_QUEUE),
+                id=delivery_id(kind, key),
+                task_queue=TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+            )
+        except WorkflowAlreadyStartedError as done:
+            raise TransitionError(f"{key}: found it delivered, expected it to wait") from done
+        except RPCError as down:
+            raise Unavailable(f"Temporal does not answer: {down.message}") from down
+
+
+async def _undelivered(connection: Connection, key: str) -> str:
+    """Its kind; its row stays locked."""
+    row = await connection.fetchrow(
+        "select kind, started_at, delivered_at from outbox where key = $1 for update", key
+    )
+    if row is None:
+        raise NotFound(f"found no message {key!r} in the outbox")
+    if row["delivered_at"]:
+        raise TransitionError(f"{key}: found it delivered, expected it to wait")
+    if row["started_at"] is None:
+        raise TransitionError(
+            f"{key}: found it not started yet, expected a delivery that runs or failed; a worker "
+            "starts it as soon as it knows a receiver"
+        )
+    kind: str = row["kind"]
+    return kind
+
+
+def delivery_id(kind: str, key: str) -> str:
+    """The id of a message's workflow."""
+    return f"out.{kind}.{key}".replace(":", ".").replace("#", ".")

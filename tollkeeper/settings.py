@@ -3,11 +3,15 @@
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, HttpUrl
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from activities.export import Receivers
+from activities.export.port import Endpoint, read_address
+from activities.export.signature import read_secrets
+from contracts.errors import TermsError
 from contracts.setting import Book
 
 TASK_QUEUE = "tollkeeper-engagements"
@@ -15,6 +19,15 @@ EXPORT_QUEUE = "tollkeeper-exports"
 
 FOR_FINANCE, NOTICE = ("invoice", "credit_note", "release"), "notice"
 """The kinds of messages in the outbox."""
+
+
+def _secrets(text: SecretStr) -> SecretStr:
+    read_secrets(text.get_secret_value())
+    return text
+
+
+Address = Annotated[str, AfterValidator(read_address)]
+Secrets = Annotated[SecretStr, AfterValidator(_secrets)]
 
 
 class Settings(BaseSettings):
@@ -27,11 +40,18 @@ class Settings(BaseSettings):
     temporal: str | None = Field(None, description="a Temporal address to use, host:port")
     temporal_namespace: str = Field("default", description="the Temporal namespace")
     build_id: str | None = Field(None, description="the commit that runs; versions the workers")
-    finance_url: HttpUrl | None = Field(
+    finance_url: Address | None = Field(
         None, description="receives invoices, credit notes and releases"
     )
-    notice_url: HttpUrl | None = Field(None, description="receives reminders and escalations")
-    sandbox_url: HttpUrl | None = Field(None, description="receives everything of test clocks")
+    finance_secret: Secrets | None = Field(None, description="signs what goes there over HTTP")
+    notice_url: Address | None = Field(None, description="receives reminders and escalations")
+    notice_secret: Secrets | None = Field(None, description="signs what goes there over HTTP")
+    sandbox_url: Address | None = Field(None, description="receives everything of test clocks")
+    sandbox_secret: Secrets | None = Field(None, description="signs what goes there over HTTP")
+    checkpoints: Path | None = Field(
+        None,
+        description="where signed checkpoints of the journal go; in the data folder, unless set",
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="port of /metrics and /status; 0 picks a free one"
     )
@@ -39,12 +59,42 @@ class Settings(BaseSettings):
         0, ge=0, le=65535, description="port of the Temporal SDK's metrics; 0 picks one"
     )
 
+    fonts: Path | None = Field(
+        None, description="a folder of further fonts, for characters that printed documents lack"
+    )
+
     def receivers(self) -> Receivers:
-        """Which message goes where; the sandbox never reaches finance."""
-        live = {kind: self.finance_url for kind in FOR_FINANCE} | {NOTICE: self.notice_url}
-        wanted = {(Book.LIVE.value, kind): url for kind, url in live.items()}
-        wanted |= {(Book.SANDBOX.value, kind): self.sandbox_url for kind in live}
-        return {key: str(url) for key, url in wanted.items() if url is not None}
+        """Which message goes where; the sandbox never reaches finance.
+
+        Raises:
+            TermsError: something would be sent unsigned.
+        """
+        finance = self._endpoint("finance", self.finance_url, self.finance_secret)
+        notice = self._endpoint("notice", self.notice_url, self.notice_secret)
+        sandbox = self._endpoint("sandbox", self.sandbox_url, self.sandbox_secret)
+        live = dict.fromkeys(FOR_FINANCE, finance) | {NOTICE: notice}
+        wanted = {(Book.LIVE.value, kind): endpoint for kind, endpoint in live.items()}
+        wanted |= {(Book.SANDBOX.value, kind): sandbox for kind in live}
+        return {key: endpoint for key, endpoint in wanted.items() if endpoint is not None}
+
+    def checkpoints_folder(self) -> Path:
+        return self.checkpoints or self.data / "checkpoints"
+
+    def secrets(self, book: Book) -> tuple[bytes, ...]:
+        """What is signed with where the documents of a book go."""
+        return _read(self.finance_secret if book is Book.LIVE else self.sandbox_secret)
+
+    def _endpoint(self, name: str, url: str | None, secret: SecretStr | None) -> Endpoint | None:
+        if url is None:
+            return None
+        try:
+            return Endpoint(url, _read(secret))
+        except TermsError as refused:
+            raise TermsError(f"TOLLKEEPER_{name.upper()}_SECRET: {refused}") from refused
+
+
+def _read(secret: SecretStr | None) -> tuple[bytes, ...]:
+    return read_secrets(secret.get_secret_value()) if secret else ()
 
 
 @cache

@@ -12,19 +12,24 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.approvals import Approvals
 from activities.billing import Billing
 from activities.edge import Edge
 from activities.engagements import Engagements
 from activities.export import Export, Receivers
 from activities.holdbacks import Holdbacks
+from activities.holds import Holds
 from activities.postgres import Pool
 from activities.value_bets import ValueBets
 from tollkeeper.relay import relay
 from tollkeeper.settings import EXPORT_QUEUE, TASK_QUEUE
+from tollkeeper.starting import starting
 from workflows.delivery import DeliveryWorkflow
 from workflows.engagement import EngagementWorkflow
+from workflows.hold import HoldWorkflow
 from workflows.micro_consulting import MicroConsultingWorkflow
 from workflows.milestone import MilestoneWorkflow
+from workflows.request import RequestWorkflow
 from workflows.value_bet import ValueBetWorkflow
 
 WORKFLOWS = [
@@ -32,6 +37,8 @@ WORKFLOWS = [
     MicroConsultingWorkflow,
     MilestoneWorkflow,
     ValueBetWorkflow,
+    HoldWorkflow,
+    RequestWorkflow,
     DeliveryWorkflow,
 ]
 
@@ -79,6 +86,7 @@ async def working(
     exports = f"{EXPORT_QUEUE}{queue.removeprefix(TASK_QUEUE)}"
     async with httpx.AsyncClient() as http:
         engagements, billing = Engagements(pool), Billing(pool)
+        holds, approvals = Holds(pool), Approvals(pool)
         holdbacks, bets, export = Holdbacks(pool), ValueBets(pool), Export(pool, http, receivers)
         workflow_worker = Worker(
             client,
@@ -94,6 +102,10 @@ async def working(
                 holdbacks.place_holdback,
                 holdbacks.release_holdback,
                 holdbacks.forfeit_holdback,
+                holds.look_at_hold,
+                holds.end_hold_clock,
+                approvals.look_at_request,
+                approvals.expire_request,
                 bets.read_trend,
                 bets.assess_window,
             ],
@@ -110,13 +122,17 @@ async def working(
             graceful_shutdown_timeout=GRACE,
         )
         async with workflow_worker, export_worker:
-            relaying = asyncio.create_task(relay(client, pool, receivers, queue, exports))
+            beside = [
+                asyncio.create_task(relay(client, pool, receivers, queue, exports)),
+                asyncio.create_task(starting(client, pool, queue)),
+            ]
             try:
                 yield
             finally:
-                relaying.cancel()
-                with suppress(asyncio.CancelledError):
-                    await relaying
+                for task in beside:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
 
 
 def _deployment(build_id: str | None) -> WorkerDeploymentConfig | None:

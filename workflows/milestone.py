@@ -129,14 +129,20 @@ class MilestoneWorkflow(Process[MilestoneProcessState]):
         )
 
     async def billed(self, acceptance: Acceptance) -> None:
-        """The accepted amount is invoiced, once."""
-        await self.book(
-            BillMilestone(
-                **self.about("bill", acceptance.at, f"clause:{self.s.work.terms.clause}"),
-                milestone=self.s.work.terms.id,
-                acceptance=acceptance,
-            )
+        """The accepted amount is invoiced, once; a hold may keep it from that."""
+        order = BillMilestone(
+            **self.about("bill", acceptance.at, f"clause:{self.s.work.terms.clause}"),
+            milestone=self.s.work.terms.id,
+            acceptance=acceptance,
         )
+        while True:
+            news = self.stirred()
+            billed = await self.book(order)
+            if not billed.blocked_by:
+                break
+            names = ", ".join(hold.rpartition(".")[2] for hold in billed.blocked_by)
+            wait = Wait(for_whom="hold", why=f"not invoiced while held by {names}", since=self.s.now)
+            await self.wait_for(news, wait)
         self.s.work = milestone.billed(self.s.work)
 
     def subject(self) -> str:

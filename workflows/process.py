@@ -10,7 +10,6 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
-from contracts.calendar import BusinessCalendar
 from contracts.commands import Command, Receipt, SetCalendar, Settled, Tick
 from contracts.contract import Patience, Role
 from contracts.errors import CalendarNotCovered, KeyReused, TransitionError
@@ -60,6 +59,7 @@ class Process(Generic[S]):
         self.shown: tuple[Wait | None, str, str | None] | None = None
         self.touched: list[str] = []
         self.nudges = 0
+        self.stirs = 0
         self.commanded_at = -1
         """Length of the history when the latest command came in."""
 
@@ -106,6 +106,16 @@ class Process(Generic[S]):
     def nudge(self) -> None:
         """Try again what was refused, and look whether to renew."""
         self.nudges += 1
+
+    @workflow.signal
+    def money_moved(self) -> None:
+        """Something happened in the books of the engagement: whoever waits for that looks again."""
+        self.stirs += 1
+
+    def stirred(self) -> Callable[[], bool]:
+        """Whether there was a nudge, or news from the books, since now."""
+        seen = self.stirs + self.nudges
+        return lambda: self.stirs + self.nudges > seen
 
     # Commands.
 
@@ -241,17 +251,19 @@ class Process(Generic[S]):
 
     def _with_days(self, command: SetCalendar) -> Sequence[Event]:
         self.sign(command.by, Role.DELIVERY_LEAD)
-        old = self.s.setting.calendar
-        calendar = BusinessCalendar(
-            id=f"{old.id}+{command.command_id}",
-            timezone=old.timezone,
-            first_year=old.first_year,
-            last_year=max(old.last_year, command.last_year),
-            days_off=tuple(sorted({*old.days_off, *command.off} - {*command.working})),
-            days_on=tuple(sorted({*old.days_on, *command.working} - {*command.off})),
+        calendar = self.s.setting.calendar.with_days(
+            command.command_id, command.working, command.off, command.last_year
         )
         self.s.setting = self.s.setting.model_copy(update={"calendar": calendar})
-        return [command.makes(EventType.CALENDAR_SET, last_year=calendar.last_year)]
+        return [
+            command.makes(
+                EventType.CALENDAR_SET,
+                decree=command.command_id,
+                working=[day.isoformat() for day in command.working],
+                off=[day.isoformat() for day in command.off],
+                last_year=calendar.last_year,
+            )
+        ]
 
     # Orders and the record.
 

@@ -122,13 +122,23 @@ class ValueBetWorkflow(Process[BetState]):
         """What the window won leaves the hold, on an invoice or as payable."""
         if verdict.released.minor:
             order = self.about(f"{window.id}:release", at, f"clause:{window.clause}")
-            await self.book(ReleaseHoldback(**order, bet=self.s.bet.id, window=window.id))
+            await self.decided(ReleaseHoldback(**order, bet=self.s.bet.id, window=window.id))
 
     async def forfeited(self, window: SettlementWindow, verdict: Verdict, at: datetime) -> None:
         """What the window lost leaves the hold for good, by a recorded decision."""
         if verdict.forfeited.minor:
             order = self.about(f"{window.id}:forfeit", at, f"clause:{window.clause}")
-            await self.book(ForfeitHoldback(**order, bet=self.s.bet.id, window=window.id))
+            await self.decided(ForfeitHoldback(**order, bet=self.s.bet.id, window=window.id))
+
+    async def decided(self, order: ReleaseHoldback | ForfeitHoldback) -> None:
+        """By an automatic policy at once, else when enough people have signed."""
+        while True:
+            news = self.stirred()
+            decided = await self.book(order)
+            if decided.waits_for is None:
+                return
+            wait = Wait(for_whom="approval", why=decided.waits_for, since=order.at)
+            await self.wait_for(news, wait)
 
     async def _assess(self, window: SettlementWindow) -> Assessed:
         return await self.book(

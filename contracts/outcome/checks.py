@@ -9,7 +9,7 @@ from itertools import chain, islice, pairwise
 from pydantic import BaseModel
 
 from contracts.calendar import ONE_DAY, Period, add_period
-from contracts.checks import Loc, Problem, Problems, repeated, unknown_indicator
+from contracts.checks_indicators import unknown_indicator
 from contracts.errors import TermsError
 from contracts.fields import YEARS, percent
 from contracts.formula import FUNCTIONS, Formula
@@ -47,6 +47,7 @@ from contracts.outcome.outcome import Input, OutcomeContract, Periods, Score, Se
 from contracts.outcome.overview import Overview, value_of
 from contracts.outcome.payment import OWN_NAMES, Cap, RetentionState
 from contracts.outcome.totals import WeightedSum
+from contracts.problems import Loc, Problem, Problems, repeated
 from contracts.scoring import Affine, Curve, PerUnit, Steps, Table
 
 NODES = ("measures", "baselines", "scores", "totals", "gates", "lines")

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from contracts.checks import Loc
 from contracts.formula import Formula, NoResult
 from contracts.outcome.basics import Node, Window
 from contracts.outcome.gates import Evidence
@@ -24,6 +23,7 @@ from contracts.outcome.measures import (
 )
 from contracts.outcome.outcome import Outcome, Score
 from contracts.outcome.payment import Cap, Retention, RetentionState
+from contracts.problems import Loc
 
 LISTS = {
     "parameters": "a parameter",

@@ -130,7 +130,7 @@ class Bands(Line):
         if self.applied == "whole_amount":
             way = (of - against) * self._rate_at(of, known_limits, known_rates)
         else:
-            way = _along(against, of, known_limits, known_rates)
+            way = along(against, of, known_limits, known_rates)
         return way if self.better == "higher" else -way
 
     def _rate_at(self, of: Fraction, limits: list[Fraction], rates: list[Fraction]) -> Fraction:
@@ -140,7 +140,7 @@ class Bands(Line):
         return rates[-1]
 
 
-def _along(
+def along(
     start: Fraction, end: Fraction, limits: list[Fraction], rates: list[Fraction]
 ) -> Fraction:
     """The sum of length times rate over the bands between two values; negative when going down."""

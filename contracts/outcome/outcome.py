@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from contracts.calendar import ONE_DAY, BusinessCalendar, DayOff, Period, add_period, due_day
-from contracts.contract import AgreedCalendar, Agreement, WorkingDays
+from contracts.contract import AgreedCalendar, Agreement
 from contracts.fields import Clause, Count, Day, Id, Span, Text, Title
 from contracts.formula import Formula
 from contracts.outcome.baselines import Baseline
@@ -19,6 +19,7 @@ from contracts.outcome.measures import Measure
 from contracts.outcome.payment import AmountRounding, Cap, Figure, Payment, Retention
 from contracts.outcome.totals import Total
 from contracts.scoring import Scoring
+from contracts.working_days import WorkingDays
 
 
 class Settling(Part):

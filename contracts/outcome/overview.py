@@ -6,13 +6,13 @@ from datetime import date
 from fractions import Fraction
 from functools import cached_property
 
-from contracts.checks import nearest
 from contracts.errors import CalendarNotCovered, TermsError
 from contracts.formula import Formula
 from contracts.outcome.basics import ValueOf
 from contracts.outcome.graph import LISTS, Named, made_of, named, places
 from contracts.outcome.outcome import OutcomeContract
 from contracts.outcome.payment import OWN_NAMES
+from contracts.problems import nearest
 
 MAX_COMPARED = 50_000
 """Names that are looked through for the one that was meant, in all."""

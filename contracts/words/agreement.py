@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from contracts.contract import Agreement, WorkingDays
+from contracts.contract import Agreement
 from contracts.words.page import Item
 from contracts.words.said import Point, Said, Told, listed, say
 from contracts.words.values import day, name, titled
+from contracts.working_days import WorkingDays
 
 
 def page_title(contract: Agreement) -> Said:

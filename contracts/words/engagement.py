@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import assert_never
 
+from contracts.commercial import HoldEffect
 from contracts.contract import (
     Bet,
     BetIndicator,
     Contract,
     FeeLine,
     Holdback,
-    HoldEffect,
     MicroConsulting,
     Milestone,
     Party,
@@ -18,7 +18,6 @@ from contracts.contract import (
     Phase,
     Role,
     SettlementWindow,
-    Tax,
     TrendWindow,
     Window,
 )
@@ -26,6 +25,16 @@ from contracts.indicators import CatalogueEntry, catalogue
 from contracts.money import Money, allocate
 from contracts.step_plan import Lead, Mode, Step
 from contracts.words.agreement import code, dates, page_title, working_days
+from contracts.words.commercial import (
+    approval_items,
+    fee_item,
+    fee_of,
+    further_line,
+    gain_share_items,
+    hold_items,
+    payment_items,
+    tax_items,
+)
 from contracts.words.indicators import measured_as, of_the_catalogue
 from contracts.words.page import Item, Page, Section
 from contracts.words.said import Point, Said, Told, listed, say
@@ -60,17 +69,23 @@ def _sections(contract: Contract) -> Iterator[Section]:
     yield Section(
         Said("Micro-consulting", "微咨询"), tuple(_micro(contract.micro_consulting, fees))
     )
-    yield Section(Said("Fees and tax", "费用与税"), (*map(_fee, contract.fees), _tax(contract.tax)))
+    yield Section(
+        Said("Fees and tax", "费用与税"), (*map(fee_item, contract.fees), *tax_items(contract))
+    )
     yield Section(
         Said("Milestones", "里程碑"),
         tuple(_milestone(each, fees) for each in contract.milestones),
         MILESTONES,
     )
-    yield Section(Said("Holdback", "尾款留置"), (_holdback(contract, fees),))
+    yield Section(Said("Payment", "付款"), tuple(payment_items(contract, fees)))
+    yield Section(Said("Holdback", "尾款留置"), (_holdback(contract, fees), *hold_items(contract)))
     for bet in contract.bets:
         yield Section(
             say("Value bet {id}", "业务价值对赌{id}", id=name(bet.id)), tuple(_bet(contract, bet))
         )
+    if contract.gain_share:
+        yield Section(Said("Gain share", "收益分成"), tuple(gain_share_items(contract.gain_share)))
+    yield Section(Said("Approvals", "审批"), tuple(approval_items(contract.approvals)))
     own = tuple(
         Item(headed(entry.id, None, entry.name), tuple(of_the_catalogue(entry)))
         for entry in contract.own_indicators
@@ -80,10 +95,10 @@ def _sections(contract: Contract) -> Iterator[Section]:
 
 MILESTONES = (
     Said(
-        "The amount of a milestone is net, and invoiced once, when it is accepted. A rejection states "
+        "A milestone is invoiced once, when it is accepted. A rejection states "
         "reasons, and the milestone goes back to delivery. Days for acceptance count from the working "
         "day after all evidence has come in.",
-        "里程碑金额不含税，验收后一次性开票。拒绝须说明理由，里程碑退回交付。"
+        "里程碑验收后一次性开票。拒绝须说明理由，里程碑退回交付。"
         "验收期自全部验收证据送达后的下一个工作日起算。",
     ),
 )
@@ -124,15 +139,9 @@ def _role(role: Role) -> Said:
             return Said("expert", "咨询专家")
         case Role.DELIVERY_LEAD:
             return Said("delivery lead", "交付负责人")
+        case Role.FINANCE:
+            return Said("finance", "财务")
     assert_never(role)
-
-
-def _fee_of(fee: str, fees: Mapping[str, FeeLine]) -> Said:
-    """A fee by its name and title."""
-    if fee not in fees:
-        return say("the fee {fee}", "费用项{fee}", fee=name(fee))
-    title = titled(fees[fee].title)
-    return say("the fee {fee}, {title}", "费用项{fee}（{title}）", fee=name(fee), title=title)
 
 
 def _micro(given: MicroConsulting, fees: Mapping[str, FeeLine]) -> Iterator[Item]:
@@ -155,7 +164,7 @@ def _micro(given: MicroConsulting, fees: Mapping[str, FeeLine]) -> Iterator[Item
                 "PROCEED no more than that is invoiced{bound}: it is the most that the client can lose.",
                 "其费用为{fee}，最后一步完成时开票。双方签署PROCEED（继续）之前开票不超过该额{bound}，"
                 "此为甲方的有限损失。",
-                fee=_fee_of(given.fee, fees),
+                fee=fee_of(given.fee, fees),
                 bound=bound,
             ),
             Said(
@@ -243,27 +252,6 @@ def _step(step: Step) -> Said:
     )
 
 
-def _fee(fee: FeeLine) -> Item:
-    return Item(
-        headed(fee.id, fee.clause, fee.title),
-        (say("{amount}, without VAT.", "{amount}，不含税。", amount=money(fee.amount)),),
-    )
-
-
-def _tax(tax: Tax) -> Item:
-    return Item(
-        headed(tax.code, tax.clause, None),
-        (
-            say(
-                "VAT of {rate} is added to net amounts, computed once for each document and rounded "
-                "half away from zero to the minor unit.",
-                "在不含税金额上加计{rate}增值税，每份单据计算一次，四舍五入到最小货币单位。",
-                rate=share(tax.rate),
-            ),
-        ),
-    )
-
-
 def _milestone(given: Milestone, fees: Mapping[str, FeeLine]) -> Item:
     match given.phase:
         case Phase.CONSULTING:
@@ -272,12 +260,12 @@ def _milestone(given: Milestone, fees: Mapping[str, FeeLine]) -> Item:
             phase = Said("design and build", "设计与开发")
         case _:
             assert_never(given.phase)
-    told = [
+    told: list[Told] = [
         say(
             "{amount} of {fee}, in the phase of {phase}.",
             "{amount}，属于{fee}，{phase}阶段。",
             amount=money(given.amount),
-            fee=_fee_of(given.fee, fees),
+            fee=fee_of(given.fee, fees),
             phase=phase,
         ),
         say("Evidence: {evidence}.", "验收证据：{evidence}。", evidence=names(given.evidence)),
@@ -302,6 +290,9 @@ def _milestone(given: Milestone, fees: Mapping[str, FeeLine]) -> Item:
                 "此为上线里程碑；上线之日为计量起点，其本身不代表成功。",
             )
         )
+    if given.more:
+        told.append(Said("Billed with it:", "一并开票："))
+    told += [further_line(line, fees) for line in given.more]
     return Item(headed(given.id, given.clause, given.title), tuple(told))
 
 
@@ -324,6 +315,12 @@ def _holdback(contract: Contract, fees: Mapping[str, FeeLine]) -> Item:
                 "is to be paid, what is forfeited is taken back by a credit note.",
                 "上线时开票，结论之前不付款；释放的部分届时应付，扣除的部分以红字发票冲回。",
             )
+        case HoldEffect.RESERVE_REFUND:
+            effect = Said(
+                "It is invoiced at go-live and to be paid, and refundable until the verdict; what is then "
+                "released is final, what is forfeited is credited and paid back.",
+                "上线时开票并付款，结论之前可退还；释放的部分不再退还，扣除的部分以红字发票冲回并退款。",
+            )
         case _:
             assert_never(given.effect)
     return Item(
@@ -333,7 +330,7 @@ def _holdback(contract: Contract, fees: Mapping[str, FeeLine]) -> Item:
                 "{rate} of {fee}{held} waits for the verdict of the value bet {bet}.",
                 "{fee}的{rate}，{held}留待业务价值对赌{bet}的结论。",
                 rate=share(given.rate),
-                fee=_fee_of(given.fee, fees),
+                fee=fee_of(given.fee, fees),
                 held=amount,
                 bet=name(given.bet),
             ),

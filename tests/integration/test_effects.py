@@ -10,6 +10,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.export import Export
+from activities.export.port import Endpoint
 from activities.ledger import post
 from contracts.errors import (
     KeyReused,
@@ -25,6 +26,8 @@ from lifecycle.bet import Trend
 from lifecycle.orders import Assessed, Billed, Deliver
 from tollkeeper.queries import balances, holds, invoice, invoices
 from tollkeeper.verify import verify
+
+FINANCE = Endpoint("https://finance.test/documents", (b"s" * 32,))
 
 WRITTEN_ONCE = [
     "contract_version",
@@ -478,7 +481,7 @@ async def test_a_document_is_delivered_once_and_its_receipt_kept(story, pool):
         return httpx.Response([503, 201][len(seen) - 1], text="booked as 4711")
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(finance)) as client:
-        export = Export(pool, client, {("live", "invoice"): "http://finance.test/documents"})
+        export = Export(pool, client, {("live", "invoice"): FINANCE})
         message = Deliver(key=number, queue="exports")
         with pytest.raises(Unavailable, match="answered 503"):
             await ActivityEnvironment().run(export.deliver, message)
@@ -488,7 +491,7 @@ async def test_a_document_is_delivered_once_and_its_receipt_kept(story, pool):
     assert seen == [number, number]
     delivery = (await invoice(pool, number)).delivery
     assert delivery is not None
-    assert (delivery.url, delivery.status) == ("http://finance.test/documents", 201)
+    assert (delivery.url, delivery.status) == (FINANCE.url, 201)
     assert await is_verified(pool)
 
 

@@ -12,6 +12,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.export import Export
+from activities.export.port import Endpoint
 from activities.postgres import connect
 from contracts.errors import KeyReused, TransitionError
 from contracts.setting import ClockKind
@@ -172,7 +173,8 @@ async def test_fifty_deliveries_of_one_document_keep_one_receipt_and_answer_with
         return httpx.Response(status)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(finance)) as client:
-        export = Export(crowd, client, {("live", "invoice"): "http://finance.test/documents"})
+        finance_system = Endpoint("https://finance.test/documents", (b"s" * 32,))
+        export = Export(crowd, client, {("live", "invoice"): finance_system})
         message = Deliver(key=number, queue="exports")
         deliver = partial(ActivityEnvironment().run, export.deliver, message)
         answers, refusals = split(await at_once([deliver] * ATTEMPTS))

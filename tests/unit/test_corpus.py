@@ -38,12 +38,13 @@ from tollkeeper.cli.common import well_formed
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
 EXAMPLE = (ROOT / "examples" / "key-account.yaml").read_text(encoding="utf-8")
+EVERY_CLAUSE = (ROOT / "examples" / "managed-rollout.yaml").read_text(encoding="utf-8")
 MONEY: TypeAdapter[Money] = TypeAdapter(Money)
 
 SECONDS, BYTES = 1.0, 100_000_000
 """The most that any input may take: of CPU, and of memory."""
 
-ITEMS = {"C": 34, "M": 26, "D": 22}
+ITEMS = {"C": 44, "M": 26, "D": 22}
 NOT_YET = {"M-24", "D-19", "D-20"}
 """What events over HTTP bring with them."""
 
@@ -52,7 +53,7 @@ NOT_YET = {"M-24", "D-19", "D-20"}
 
 
 def text_of(given: Any) -> str:
-    """`{repeat: x, times: 9}`, `example`, or the text itself; a list of them is joined."""
+    """`{repeat: x, times: 9}`, `example`, `every clause`, or the text itself; a list is joined."""
     match given:
         case list():
             return "".join(map(text_of, given))
@@ -60,6 +61,8 @@ def text_of(given: Any) -> str:
             return str(piece * times)
         case "example":
             return EXAMPLE
+        case "every clause":
+            return EVERY_CLAUSE
     assert isinstance(given, str), given
     return given
 

@@ -13,7 +13,18 @@ import pytest
 from cyclopts import App
 from pydantic import BaseModel
 
-from contracts import checks, contract, document, errors, fields, money, parts
+from contracts import (
+    checks,
+    checks_commercial,
+    checks_indicators,
+    contract,
+    document,
+    errors,
+    fields,
+    money,
+    parts,
+    problems,
+)
 from contracts.contract import Contract, Role
 from contracts.document import DocumentRefused, Kind, json_schema, read_document
 from contracts.errors import EngagementError
@@ -196,7 +207,18 @@ def refusals(module: ModuleType) -> Iterator[str]:
 
 
 def test_every_code_of_the_checks_is_in_the_reference() -> None:
-    modules = (checks, cli, contract, document, fields, money, parts)
+    modules = (
+        checks,
+        checks_commercial,
+        checks_indicators,
+        cli,
+        contract,
+        document,
+        fields,
+        money,
+        parts,
+        problems,
+    )
     used = {rule for module in modules for rule in refusals(module)}
     used |= {rule for _, rule in checks.NEEDED.values()}
     used |= {rule for *_, rule in checks.TWO_PEOPLE}

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, Field
 
 from contracts import kinds
-from contracts.checks import Problem
 from contracts.contract import Contract
 from contracts.document import (
     CONTRACT,
@@ -30,6 +29,7 @@ from contracts.document import (
 )
 from contracts.errors import Refused
 from contracts.fields import Count, Id, Share, Terms, Text
+from contracts.problems import Problem
 
 MAX_BYTES, MAX_NODES = LIMITS
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -111,7 +111,7 @@ def test_a_misspelt_key_is_refused_together_with_the_one_that_is_missing():
         "ka.yaml:54:5: milestones[0].amount: found nothing, "
         "expected the required key amount [required_field]",
         "ka.yaml:59:5: milestones[0].amout: found the key 'amout', expected one of id, clause, "
-        "title, phase, fee, amount, evidence, acceptance, go_live (did you mean amount?) "
+        "title, phase, fee, amount, evidence, acceptance, go_live, more (did you mean amount?) "
         "[unknown_field]",
     ]
 
@@ -647,7 +647,7 @@ def test_a_time_zone_is_one_of_the_tz_database(zone):
         ("roles: [expert]", "roles: expert", "a list"),
         ("zh: 项目费}", "zh: {}}", "text"),
         ("title: {en: Go-live, zh: 系统上线}", "title: Go-live", "a mapping of keys to values"),
-        ("effect: block_invoicing", "effect: block", "one of block_invoicing, withhold_payment"),
+        ("effect: block_invoicing", "effect: block", "one of block_invoicing, withhold_payment, reserve_refund"),
         ("reads: trend", "reads: trends", "one of trend, settlement"),
         ("reads: trend}", "x: trend}", "the required key reads"),
         (

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from contracts.contract import Contract, HoldEffect, SettlementWindow
+from contracts.commercial import HoldEffect
+from contracts.contract import Contract, SettlementWindow
 from contracts.document import read_contract
 from contracts.events import EventType
 from contracts.money import Money

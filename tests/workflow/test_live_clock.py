@@ -13,10 +13,11 @@ from temporalio.testing import TimeSkipper
 
 from contracts.calendar import add_period
 from contracts.commands import Command, Opened, Receipt
-from contracts.contract import Contract, SettlementWindow, WorkingDays
+from contracts.contract import Contract, SettlementWindow
 from contracts.errors import Unavailable
 from contracts.events import EventType
 from contracts.setting import ClockKind
+from contracts.working_days import WorkingDays
 from tests.workflow.conftest import example, office
 from tollkeeper.desk import Clock, Desk
 from tollkeeper.queries import engagement, money_table, timeline

@@ -12,12 +12,18 @@ from cyclopts import App, CycloptsError, Parameter
 
 from contracts.errors import EngagementError, Unavailable
 from tollkeeper.cli import (
+    adjustments,
+    approval,
+    books,
     bundle,
     clock,
     contract,
     engagement,
+    export,
+    hold,
     milestone,
     money,
+    printing,
     reading,
     run,
     settle,
@@ -44,7 +50,13 @@ for part in (
     step,
     milestone,
     reading,
+    hold,
+    approval,
     money,
+    adjustments,
+    printing,
+    books,
+    export,
     why_not,
     bundle,
 ):

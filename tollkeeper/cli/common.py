@@ -141,6 +141,17 @@ async def signed(office: Office, engagement: str, asked: Asked) -> dict[str, Any
     }
 
 
+async def instruction(office: Office, engagement: str, asked: Asked, key: str) -> dict[str, Any]:
+    """The part of an order by a person that says who, when, and under which key."""
+    return {
+        "key": key,
+        "engagement_id": engagement,
+        "workflow_id": f"eng.{engagement}",
+        "by": asked.by,
+        "at": asked.at or (await office.desk.clock(engagement)).now,
+    }
+
+
 def ask(
     output: Output,
     engagement: str,

@@ -1,53 +1,23 @@
-"""`tollkeeper hold`, `invoice`, `ledger` and `explain`: the money and the reasons behind it."""
-
-import sys
+"""`tollkeeper invoice`, `ledger` and `explain`: the money and the reasons behind it."""
 
 from cyclopts import App
 
 from contracts.money import Money
 from tollkeeper.cli.common import in_the_records
-from tollkeeper.cli.screen import TABLES, Output, dump, err, out, table, tree
-from tollkeeper.queries import balances, holds, invoice, invoices
+from tollkeeper.cli.screen import TABLES, Output, dump, out, table, tree
+from tollkeeper.queries import Document, balances, invoice, invoices
 from tollkeeper.queries import explain as find_explanation
-from tollkeeper.verify import verify as verify_ledger
 
 
 def register(parent: App) -> None:
-    hold = App(name="hold", help="Holds on money.")
-    hold.command(list_holds, name="list")
     documents = App(name="invoice", help="Invoices and credit notes.")
     documents.command(list_invoices, name="list")
     documents.command(show, name="show")
     ledger = App(name="ledger", help="The double-entry ledger.")
     ledger.command(balance)
-    ledger.command(verify)
-    for app in (hold, documents, ledger):
+    for app in (documents, ledger):
         parent.command(app)
     parent.command(explain)
-
-
-def list_holds(engagement: str | None = None, /, *, output: Output = TABLES) -> None:
-    """Every hold: what was placed, is held, was released and forfeited, net.
-
-    Parameters
-    ----------
-    engagement
-        Of this engagement alone.
-    """
-    rows = in_the_records(lambda pool: holds(pool, engagement))
-    if output.json:
-        return dump(rows)
-    table(
-        "Holds, net",
-        ["hold", "clause", "effect", "bet", "placed>", "held>", "released>", "forfeited>", ""],
-        [
-            (
-                row.id, row.clause, row.effect.value, row.bet,
-                row.placed, row.held, row.released, row.forfeited, row.placed.currency,
-            )
-            for row in rows
-        ],
-    )  # fmt: skip
 
 
 def list_invoices(engagement: str | None = None, /, *, output: Output = TABLES) -> None:
@@ -63,12 +33,13 @@ def list_invoices(engagement: str | None = None, /, *, output: Output = TABLES) 
         return dump(rows)
     table(
         "Invoices and credit notes",
-        ["number", "document", "engagement", "issued", "net>", "tax>", "gross>", "", "withheld>", "corrects"],
+        ["number", "document", "engagement", "issued", "due", "net>", "tax>", "gross>", "",
+         "open>", "not due>", "status", "corrects"],
         [
             (
-                row.number, row.document, row.engagement, row.issued_on,
+                row.number, row.document, row.engagement, row.issued_on, row.due_on,
                 row.net, row.tax, row.gross, row.gross.currency,
-                row.withheld if row.withheld.minor else None, row.corrects,
+                *_claimed(row), row.status, row.corrects,
             )
             for row in rows
         ],
@@ -86,14 +57,33 @@ def show(number: str, /, *, output: Output = TABLES) -> None:
     found = in_the_records(lambda pool: invoice(pool, number))
     if output.json:
         return dump(found)
-    out.print(f"[bold]{found.number}[/]  {found.document} of {found.issued_on}, {found.contract}")
+    due = f", due {found.due_on}" if found.document == "invoice" else ""
+    out.print(
+        f"[bold]{found.number}[/]  {found.document} of {found.issued_on}{due}, {found.contract}"
+    )
     table(
         "",
-        ["line", "clause", "title", "net>"],
-        [(line.line, line.clause, line.title.en, line.net) for line in found.lines],
-    )
-    net, tax, gross = (part.grouped() for part in (found.net, found.tax, found.gross))
-    out.print(f"net {net} + {found.tax_code} {tax} = {gross} {found.gross.currency}")
+        ["line", "fee", "clause", "title", "net>", "tax>", "code", "corrects"],
+        [
+            (
+                line.line, line.fee, line.clause, line.title.en,
+                line.net, line.tax, line.tax_code, line.corrects,
+            )
+            for line in found.lines
+        ],
+    )  # fmt: skip
+    taxes = " ".join(f"+ {tax.code} {tax.tax.grouped()}" for tax in found.taxes)
+    net, gross = found.net.grouped(), found.gross.grouped()
+    out.print(f"net {net} {taxes} = {gross} {found.gross.currency}")
+    for what, amount in (
+        ("retained", found.retained_at_issue),
+        ("withheld", found.withheld_at_issue),
+        ("advance deducted", found.advance),
+    ):
+        if amount.minor:
+            out.print(f"{what} {amount.grouped()}")
+    if found.status:
+        out.print(_settled(found))
     if found.corrects:
         out.print(f"corrects {found.corrects}")
     if found.delivery:
@@ -124,27 +114,6 @@ def balance(engagement: str | None = None, /, *, output: Output = TABLES) -> Non
     )  # fmt: skip
 
 
-def verify(*, output: Output = TABLES) -> None:
-    """Check every invariant of the books; exit 1 and name the place where one is broken."""
-    result = in_the_records(verify_ledger)
-    if output.json:
-        dump(result)
-    else:
-        table(
-            "Invariants",
-            ["check", "rule", "looked at>", "result"],
-            [
-                (check.title, check.rule, check.checked, "ok" if check.ok else "BROKEN")
-                for check in result.checks
-            ],
-        )
-        for check in result.checks:
-            for violation in check.violations:
-                err.print(f"[red]{check.id}[/]: {violation}")
-    if not result.ok:
-        sys.exit(1)
-
-
 def explain(what: str, /, *, output: Output = TABLES) -> None:
     """Say how a number came about: clause, inputs with evidence, steps, rounding, postings.
 
@@ -158,10 +127,8 @@ def explain(what: str, /, *, output: Output = TABLES) -> None:
         return dump(found)
     for explanation in found.explanations:
         out.print(tree(explanation))
-    if found.tax:
-        out.print(
-            f"{found.tax.formula} = {found.tax.exact} -> {found.tax.rounded}   ({found.tax.rule})"
-        )
+    for tax in found.taxes:
+        out.print(f"{tax.formula} = {tax.exact} -> {tax.rounded}   ({tax.rule})")
     for group in found.journal:
         table(
             f"posted {group.key}",
@@ -177,3 +144,24 @@ def explain(what: str, /, *, output: Output = TABLES) -> None:
 
 def _sides(side: str, amount: Money) -> tuple[Money | None, Money | None]:
     return (amount, None) if side == "D" else (None, amount)
+
+
+def _claimed(row: Document) -> tuple[Money | None, Money | None]:
+    """What is to be paid of an invoice now, and what not yet: retained, withheld or disputed."""
+    later = row.retained + row.withheld + row.disputed
+    return (row.payable if row.payable.minor else None, later if later.minor else None)
+
+
+def _settled(row: Document) -> str:
+    """What became of an invoice, in one line."""
+    amounts = {
+        "open": row.payable,
+        "retained": row.retained,
+        "withheld": row.withheld,
+        "disputed": row.disputed,
+        "paid": row.paid,
+        "credited": row.credited,
+        "written off": row.written_off,
+    }
+    parts = [f"{name} {amount.grouped()}" for name, amount in amounts.items() if amount.minor]
+    return f"{row.status}: {', '.join(parts)}"

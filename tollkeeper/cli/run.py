@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from cyclopts import App
-from pydantic import HttpUrl
 
 import tollkeeper
 from contracts.contract import Contract
@@ -73,7 +72,8 @@ async def _demo(
             _event(event, terms.timezone)
 
     with receiving() as receiver:
-        async with whole_office(settings(sandbox_url=HttpUrl(receiver.url)), told) as office:
+        sandbox = settings(sandbox_url=receiver.url, sandbox_secret=receiver.secret)
+        async with whole_office(sandbox, told) as office:
             outcome = await Demo(office, receiver, terms, tell).play(shelved=shelved)
             show(outcome)
             if stay:

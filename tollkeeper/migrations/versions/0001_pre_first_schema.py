@@ -1,4 +1,4 @@
-"""Ledger, documents, holds and projection."""
+"""Ledger, documents, holds and projection: the files of the folder schema, in their order."""
 
 from pathlib import Path
 
@@ -7,10 +7,13 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+SCHEMA = Path(__file__).parent / "schema"
+
 
 def upgrade() -> None:
-    script = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
     driver = op.get_bind().connection.dbapi_connection
     assert driver is not None
-    # The simple protocol: a script holds many statements.
-    driver.run_async(lambda connection: connection.execute(script))
+    for area in sorted(SCHEMA.glob("*.sql")):
+        script = area.read_text(encoding="utf-8")
+        # The simple protocol: a script holds many statements.
+        driver.run_async(lambda connection, script=script: connection.execute(script))

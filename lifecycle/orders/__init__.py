@@ -61,6 +61,13 @@ class Order(BaseModel, Generic[A]):
         return answer
 
 
+class Instruction(Order[A], Generic[A]):
+    """Base of the orders by people: handed in again, later, it is the same one; the first time holds."""
+
+    def content(self) -> str:
+        return canonical(self.model_dump(mode="json", exclude={"at"}))
+
+
 class Done(Answer):
     """It is written."""
 
@@ -101,10 +108,14 @@ class Record(Order[Done]):
 
 
 class Billed(Answer):
-    """The document that bills it."""
+    """The document that bills it; none where all of it is forfeited, or while holds block it."""
 
-    number: str
+    number: str | None = None
     gross: Money
+    blocked_by: tuple[str, ...] = ()
+
+    def final(self) -> bool:
+        return not self.blocked_by
 
 
 class BillMicroConsulting(Order[Billed]):
@@ -178,10 +189,17 @@ class AssessWindow(Order[Assessed]):
 
 
 class Decided(Answer):
-    """What was released or forfeited, net, and the document that carries it."""
+    """What was released or forfeited, net, and the document that carries it; or what that waits for.
+
+    It is never the effect itself: that belongs to the request, and is looked up again.
+    """
 
     amount: Money
-    document: str | None
+    document: str | None = None
+    waits_for: str | None = None
+
+    def final(self) -> bool:
+        return False
 
 
 class ReleaseHoldback(Order[Decided]):

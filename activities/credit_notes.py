@@ -1,0 +1,85 @@
+"""One credit note over parts of invoice lines, and its postings on each invoice."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from activities.agreement import Agreement
+from activities.billing import billed_lines, issue
+from activities.ledger import post
+from activities.postgres import Connection
+from contracts.money import Money
+from lifecycle.credits import Room
+from lifecycle.invoice import BilledLine, Line, Purpose, draft
+from lifecycle.ledger import Group
+from lifecycle.orders import A, Order
+
+
+async def credit(
+    connection: Connection,
+    order: Order[A],
+    terms: Agreement,
+    lines: Sequence[Line],
+    purpose: Purpose,
+    posting: Callable[..., Group],
+) -> str:
+    """Issue a credit note; on each invoice it takes off what is open, the rest is the customer's credit.
+
+    Args:
+        posting: the group of one invoice, E23 or E25.
+    """
+    invoices = list(dict.fromkeys(line.corrects.number for line in lines if line.corrects))
+    rooms = await rooms_of(connection, terms, invoices)
+    note = await issue(
+        connection,
+        order,
+        terms,
+        draft(terms.contract, lines),
+        "credit_note",
+        purpose,
+        corrects=invoices[0] if len(invoices) == 1 else None,
+    )
+    for number in invoices:
+        part = draft(
+            terms.contract,
+            [line for line in lines if line.corrects and line.corrects.number == number],
+        )
+        settled = rooms[number].settled(part.gross)
+        group = posting(part.nets(), part.taxes(), invoice=number, note=note, settled=settled)
+        await post(connection, order, terms, group, part=number)
+    return note
+
+
+async def creditable(
+    connection: Connection, terms: Agreement, invoices: Iterable[str]
+) -> tuple[list[BilledLine], dict[str, Room]]:
+    """The lines of invoices, in their order, with what can be credited of each invoice.
+
+    Raises:
+        NotFound: the engagement has no such invoice.
+    """
+    numbers = list(invoices)
+    lines = [line for number in numbers for line in await billed_lines(connection, terms, number)]
+    return lines, await rooms_of(connection, terms, numbers)
+
+
+async def rooms_of(
+    connection: Connection, terms: Agreement, invoices: Sequence[str]
+) -> dict[str, Room]:
+    """What is open and what is paid of each invoice, gross."""
+    rows = await connection.fetch(
+        """
+        select number, coalesce(sum(signed.minor) filter (where account = '1100'), 0)::bigint as open,
+               coalesce(sum(signed.minor) filter (where account = '2300'), 0)::bigint as paid
+        from unnest($1::text[]) as number
+        left join posting p on p.invoice = number and p.account in ('1100', '2300')
+        cross join lateral (
+            select case p.side when 'D' then p.amount_minor else -p.amount_minor end as minor
+        ) signed
+        group by number
+        """,
+        invoices,
+    )
+    currency = terms.contract.currency
+    return {
+        row["number"]: Room(open=Money(row["open"], currency), paid=Money(row["paid"], currency))
+        for row in rows
+    }

@@ -1,0 +1,62 @@
+"""A credit over lines of several invoices: how much of each, never more than is left of it. Pure."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from pydantic import BaseModel, ConfigDict
+
+from contracts.errors import TransitionError
+from contracts.money import Money
+from lifecycle.invoice import BilledLine
+from lifecycle.tax import Taxed
+
+
+class Room(BaseModel):
+    """What can be credited of an invoice, gross: what is open of it, and what was paid."""
+
+    model_config = ConfigDict(frozen=True)
+
+    open: Money
+    paid: Money
+
+    @property
+    def whole(self) -> Money:
+        return self.open + self.paid
+
+    def settled(self, gross: Money) -> Money:
+        """What of a credit was paid before, and becomes the customer's credit."""
+        return Money(max((gross - self.open).minor, 0), gross.currency)
+
+
+def in_turn(
+    lines: Iterable[BilledLine], rooms: dict[str, Room], net: Money
+) -> list[tuple[BilledLine, Taxed]]:
+    """A credit over lines in their order, each as far as it goes.
+
+    What is held, disputed or written off of an invoice is not credited here.
+
+    Raises:
+        TransitionError: all of them together do not come to it.
+    """
+    parts, rest = [], net
+    left = {number: room.whole for number, room in rooms.items()}
+    for line in lines:
+        part = _most(line, rest, left[line.number])
+        if part.net.minor > 0:
+            parts.append((line, part))
+            rest -= part.net
+            left[line.number] -= part.gross
+    if rest.minor:
+        raise TransitionError(
+            f"found {net} {net.currency} to credit, expected at most the {net - rest} that is open "
+            "or paid of the invoices; what is held, disputed or written off is decided on there"
+        )
+    return parts
+
+
+def _most(line: BilledLine, net: Money, room: Money) -> Taxed:
+    """The largest next part of a line within that net, what is left of it, and that gross."""
+    whole = line.billed
+    within = Fraction(room.minor * whole.net.minor, whole.gross.minor) if whole.gross.minor else 0
+    most = min(net.minor, line.left.net.minor, int(within))
+    return line.part(Money(max(most, 0), net.currency))

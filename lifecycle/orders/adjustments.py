@@ -1,0 +1,28 @@
+"""Orders about advances, service credits and gain share. Pure."""
+
+from contracts.fields import Id
+from contracts.money import Money
+from lifecycle.orders import Billed, Order
+from lifecycle.orders.approvals import Requested
+
+
+class IssueAdvance(Order[Billed]):
+    """Invoice the advance of the contract, once."""
+
+
+class GrantServiceCredit(Order[Requested]):
+    """Ask to credit service below its level against an invoice; `credit` names it."""
+
+    credit: Id
+    invoice: str
+    amount: Money
+    reason: str
+    evidence: str
+
+
+class ReportGainShare(Order[Requested]):
+    """Report the benefit of a period; a later report of the period corrects it, and a true-up follows."""
+
+    period: Id
+    benefit: Money
+    evidence: str

@@ -1,0 +1,430 @@
+"""Holds by people: placed, approved, released, forfeited, cured, disputed, defaulted, on three effects."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from activities.approvals import Approvals
+from activities.holds import Holds
+from contracts.commercial import (
+    Approvals as ApprovalTerms,
+)
+from contracts.commercial import (
+    Authority,
+    Decision,
+    HoldClocks,
+    HoldEffect,
+    HoldKind,
+)
+from contracts.contract import Contract
+from contracts.errors import NotAuthorised, TermsError, TransitionError
+from contracts.money import Money, parse_amount
+from lifecycle.approval import RequestState
+from lifecycle.hold import HoldState
+from lifecycle.orders.approvals import (
+    AskAgain,
+    ExpireRequest,
+    RejectRequest,
+    SignRequest,
+    WithdrawRequest,
+)
+from lifecycle.orders.holds import (
+    CloseHoldDispute,
+    DecideHold,
+    DisputeHold,
+    EndHoldClock,
+    ExtendHold,
+    LookAtHold,
+    PlaceHold,
+    ServeCureNotice,
+)
+from tollkeeper.queries import balances, holds, invoices
+from tollkeeper.verify import verify
+
+NET = "360000.00"
+CLOCKS = HoldClocks(clause="8.3", review=20, cure=10, decision=5, default="escalate", extensions=1)
+
+
+def cny(text: str) -> Money:
+    return parse_amount(text, "CNY")
+
+
+def at(day: str) -> datetime:
+    return datetime.fromisoformat(f"{day}T10:00:00+08:00")
+
+
+class Desk:
+    """The commands of people about the holds of one engagement."""
+
+    def __init__(self, story: Any) -> None:
+        self.story = story
+        self.id = story.id
+        self.holds, self.approvals = Holds(story.pool), Approvals(story.pool)
+
+    def about(self, key: str, day: str, by: str) -> dict[str, Any]:
+        return {
+            "key": key,
+            "engagement_id": self.id,
+            "workflow_id": f"eng.{self.id}",
+            "at": at(day),
+            "by": by,
+        }
+
+    def request(self, name: str) -> str:
+        return f"eng.{self.id}.request.{name}"
+
+    def hold(self, name: str) -> str:
+        return f"eng.{self.id}.hold.{name}"
+
+    async def place(self, name: str, amount: str, day: str = "2024-12-05", **on: Any) -> Any:
+        effect = on.pop("effect", HoldEffect.BLOCK_INVOICING)
+        return await self.holds.place_hold(
+            PlaceHold(
+                **self.about(self.request(f"place-{name}"), day, on.pop("by", "sun.hao")),
+                hold=name,
+                kind=HoldKind.ADMIN_BLOCK,
+                effect=effect,
+                amount=cny(amount),
+                reason="scope is disputed",
+                **on,
+            )
+        )
+
+    async def decide(
+        self,
+        decision: Decision,
+        hold: str,
+        amount: str,
+        name: str,
+        day: str = "2024-12-06",
+        by: str = "sun.hao",
+    ) -> Any:
+        return await self.holds.decide_hold(
+            DecideHold(
+                **self.about(self.request(name), day, by),
+                hold=self.hold(hold),
+                decision=decision,
+                amount=cny(amount),
+                reason="agreed",
+            )
+        )
+
+    async def sign(
+        self, name: str, by: str, day: str = "2024-12-06", digest: str | None = None
+    ) -> Any:
+        request = self.request(name)
+        stored = await self.story.pool.fetchval(
+            "select digest from approval_request where request_id = $1", request
+        )
+        return await self.approvals.sign_request(
+            SignRequest(
+                **self.about(f"{request}:sign:{by}", day, by),
+                request=request,
+                digest=digest or stored,
+            )
+        )
+
+    async def signed_by_two(self, name: str, day: str = "2024-12-06") -> Any:
+        await self.sign(name, "gao.feng", day)
+        return await self.sign(name, "li.wei", day)
+
+    async def look(self, name: str) -> Any:
+        about = self.about(f"{self.hold(name)}:look", "2024-12-06", self.id)
+        return await self.holds.look_at_hold(LookAtHold(**about, hold=self.hold(name)))
+
+    async def clock_ended(self, name: str) -> Any:
+        seen = await self.look(name)
+        about = self.about(
+            f"{self.hold(name)}:clock:{seen.due_at.isoformat()}", "2024-12-06", self.id
+        )
+        about["at"] = seen.due_at
+        return await self.holds.end_hold_clock(
+            EndHoldClock(**about, hold=self.hold(name), due_at=seen.due_at)
+        )
+
+
+@pytest.fixture
+def contract(key_account: Contract) -> Contract:
+    approvals = ApprovalTerms(
+        clause="8.1",
+        needed=2,
+        expire_after=10,
+        authority=(
+            Authority(person="gao.feng"),
+            Authority(person="li.wei", up_to=cny("500000.00")),
+            Authority(person="sun.hao", up_to=cny("500000.00")),
+            Authority(person="chen.yu", up_to=cny("1000.00")),
+        ),
+    )
+    return key_account.model_copy(update={"approvals": approvals, "hold_clocks": CLOCKS})
+
+
+@pytest.fixture
+async def desk(story: Any, contract: Contract) -> Desk:
+    one = story("E1", contract)
+    await one.opened()
+    await one.consulted()
+    await one.proceeded()
+    return Desk(one)
+
+
+async def held(pool: Any, name: str) -> Any:
+    (found,) = [hold for hold in await holds(pool) if hold.id.endswith(f".hold.{name}")]
+    return found
+
+
+async def account(pool: Any, code: str) -> str:
+    found = {balance.account: balance.balance for balance in await balances(pool)}
+    return str(found[code]) if code in found else "0.00"
+
+
+async def sound(pool: Any) -> bool:
+    broken = [check for check in (await verify(pool)).checks if not check.ok]
+    assert broken == []
+    return True
+
+
+async def test_a_hold_by_a_person_waits_for_two_others(desk, pool):
+    asked = await desk.place("H1", "100000.00", milestone="M1")
+    assert (asked.state, asked.signed, asked.missing) == (
+        RequestState.PENDING,
+        (),
+        ("gao.feng", "li.wei"),
+    )
+    assert await holds(pool) == []
+    await desk.sign("place-H1", "gao.feng")
+    assert await holds(pool) == []
+    done = await desk.sign("place-H1", "li.wei")
+    assert (done.state, done.decided_by) == (RequestState.APPROVED, "gao.feng, li.wei")
+    hold = await held(pool, "H1")
+    assert (str(hold.placed), str(hold.held), hold.state) == (
+        "100000.00",
+        "100000.00",
+        HoldState.ACTIVE,
+    )
+    assert await account(pool, "M40") == "100000.00"
+
+
+async def test_a_blocked_milestone_is_invoiced_when_the_hold_is_released(desk, pool):
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1")
+    blocked = await desk.story.delivered("M1")
+    assert (blocked.number, blocked.blocked_by) == (None, (desk.hold("H1"),))
+    await desk.decide(Decision.RELEASE, "H1", "100000.00", "R1")
+    await desk.signed_by_two("R1")
+    billed = await desk.story.billing.bill_milestone(desk.story.milestone("M1"))
+    assert str(billed.gross) == "381600.00"
+    assert await account(pool, "M40") == "0.00"
+    assert await sound(pool)
+
+
+async def test_a_forfeited_part_of_a_blocked_milestone_is_never_invoiced(desk, pool):
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1")
+    await desk.story.delivered("M1")
+    await desk.decide(Decision.FORFEIT, "H1", "60000.00", "F1")
+    await desk.signed_by_two("F1")
+    assert await account(pool, "4090") == "60000.00"
+    assert (await desk.story.billing.bill_milestone(desk.story.milestone("M1"))).blocked_by
+    await desk.decide(Decision.RELEASE, "H1", "40000.00", "R1")
+    await desk.signed_by_two("R1")
+    billed = await desk.story.billing.bill_milestone(desk.story.milestone("M1"))
+    assert str(billed.gross) == "318000.00"
+    assert await account(pool, "1200") == "0.00"
+    assert await sound(pool)
+
+
+async def test_payment_of_an_issued_line_is_withheld_then_part_released_part_forfeited(desk, pool):
+    billed = await desk.story.delivered("M1")
+    line = f"{billed.number}/1"
+    await desk.place("H1", "120000.01", effect=HoldEffect.WITHHOLD_PAYMENT, line=line)
+    await desk.signed_by_two("place-H1")
+    assert await account(pool, "1120") == "127200.01"
+    await desk.decide(Decision.RELEASE, "H1", "33333.33", "R1")
+    await desk.signed_by_two("R1")
+    await desk.decide(Decision.FORFEIT, "H1", "86666.68", "F1")
+    done = await desk.signed_by_two("F1")
+    assert await account(pool, "1120") == "0.00"
+    note = [document for document in await invoices(pool) if document.number == done.document]
+    assert str(note[0].net) == "86666.68"
+    assert (await held(pool, "H1")).state is HoldState.SETTLED
+    assert await sound(pool)
+
+
+async def test_a_reserved_refund_is_clawed_back_from_what_is_open(desk, pool):
+    billed = await desk.story.delivered("M1")
+    line = f"{billed.number}/1"
+    await desk.place("H1", "50000.00", effect=HoldEffect.RESERVE_REFUND, line=line)
+    await desk.signed_by_two("place-H1")
+    assert await account(pool, "2200") == "50000.00"
+    await desk.decide(Decision.FORFEIT, "H1", "20000.00", "F1")
+    await desk.signed_by_two("F1")
+    assert await account(pool, "2200") == "30000.00"
+    assert await account(pool, "1100") == "466400.00"
+    await desk.decide(Decision.RELEASE, "H1", "30000.00", "R1")
+    await desk.signed_by_two("R1")
+    assert await account(pool, "2200") == "0.00"
+    assert await sound(pool)
+
+
+async def test_what_is_asked_for_is_reserved_until_it_is_decided(desk, pool):
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1")
+    await desk.decide(Decision.RELEASE, "H1", "70000.00", "R1")
+    with pytest.raises(
+        TransitionError, match=r"at most 30000.00 of 100000.00 still held \(70000.00"
+    ):
+        await desk.decide(Decision.FORFEIT, "H1", "30000.01", "F1")
+    about = desk.about(f"{desk.request('R1')}:reject", "2024-12-07", "gao.feng")
+    await desk.approvals.reject_request(
+        RejectRequest(**about, request=desk.request("R1"), reason="too early")
+    )
+    await desk.decide(Decision.FORFEIT, "H1", "100000.00", "F2")
+    with pytest.raises(TransitionError, match="at most 0.00"):
+        await desk.approvals.ask_again(
+            AskAgain(
+                **desk.about(desk.request("R2"), "2024-12-08", "sun.hao"),
+                request=desk.request("R1"),
+            )
+        )
+
+
+async def test_an_approval_is_of_the_payload_that_was_looked_at(desk):
+    await desk.place("H1", "100000.00", milestone="M1")
+    with pytest.raises(TransitionError, match="found an approval of payload 0000"):
+        await desk.sign("place-H1", "gao.feng", digest="0" * 64)
+
+
+async def test_nobody_approves_twice_or_their_own_or_beyond_their_authority(desk):
+    await desk.place("H1", "100000.00", milestone="M1")
+    with pytest.raises(NotAuthorised, match="who asked for it"):
+        await desk.sign("place-H1", "sun.hao")
+    with pytest.raises(NotAuthorised, match="expected one with that authority"):
+        await desk.sign("place-H1", "chen.yu")
+    first = await desk.sign("place-H1", "gao.feng")
+    assert await desk.sign("place-H1", "gao.feng") == first
+
+
+async def test_a_request_that_nobody_decides_expires_and_frees_what_it_reserved(desk, pool):
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1")
+    await desk.decide(Decision.RELEASE, "H1", "100000.00", "R1", "2024-12-06")
+    with pytest.raises(TransitionError, match="was open until 2024-12-20"):
+        await desk.sign("R1", "gao.feng", "2024-12-23")
+    about = desk.about(f"{desk.request('R1')}:expire", "2024-12-23", "clock")
+    await desk.approvals.expire_request(ExpireRequest(**about, request=desk.request("R1")))
+    assert str((await held(pool, "H1")).reserved) == "0.00"
+    with pytest.raises(TransitionError, match="found it expired"):
+        await desk.sign("R1", "li.wei", "2024-12-24")
+
+
+async def test_only_who_asked_takes_a_request_back(desk):
+    await desk.place("H1", "100000.00", milestone="M1")
+    request = desk.request("place-H1")
+    for person in ("gao.feng", "sun.hao"):
+        about = desk.about(f"{request}:withdraw:{person}", "2024-12-06", person)
+        order = WithdrawRequest(**about, request=request)
+        if person == "gao.feng":
+            with pytest.raises(TransitionError, match="who asked for it"):
+                await desk.approvals.withdraw_request(order)
+        else:
+            assert (await desk.approvals.withdraw_request(order)).state is RequestState.SUPERSEDED
+
+
+async def test_a_cure_clock_runs_in_working_days_then_the_decision_is_due_then_it_escalates(
+    desk, pool
+):
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1", "2024-12-06")
+    about = desk.about(f"{desk.hold('H1')}:cure-notice", "2024-12-09", "wang.fang")
+    cured = await desk.holds.serve_cure_notice(
+        ServeCureNotice(**about, hold=desk.hold("H1"), proof="courier 7")
+    )
+    assert (cured.state, cured.due_at.date().isoformat()) == (HoldState.CURING, "2024-12-23")
+    due = await desk.clock_ended("H1")
+    assert (due.state, due.due_at.date().isoformat()) == (HoldState.DECISION_DUE, "2024-12-30")
+    late = await desk.clock_ended("H1")
+    assert (late.state, late.due_at) == (HoldState.DECISION_DUE, None)
+    assert str((await held(pool, "H1")).held) == "100000.00"
+
+
+async def test_a_dispute_stops_the_clock_and_gives_back_the_working_days_that_were_left(desk):
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1", "2024-12-06")
+    assert (await desk.look("H1")).due_at.date().isoformat() == "2025-01-06"
+    about = desk.about(f"{desk.hold('H1')}:dispute:D1", "2024-12-16", "li.wei")
+    await desk.holds.dispute_hold(DisputeHold(**about, hold=desk.hold("H1"), reason="no basis"))
+    assert (await desk.look("H1")).disputed
+    about = desk.about(f"{desk.hold('H1')}:dispute:D1:close", "2025-02-05", "li.wei")
+    closed = await desk.holds.close_hold_dispute(
+        CloseHoldDispute(**about, hold=desk.hold("H1"), ruling="basis found")
+    )
+    # Fourteen working days were left on 16 December; 5 February 2025 is the first after new year.
+    assert closed.due_at.date().isoformat() == "2025-02-24"
+
+
+async def test_silence_decides_as_the_clause_says(story, contract, pool):
+    clocks = CLOCKS.model_copy(update={"default": "forfeit"})
+    one = story("E1", contract.model_copy(update={"hold_clocks": clocks}))
+    await one.opened()
+    await one.consulted()
+    await one.proceeded()
+    desk = Desk(one)
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1")
+    await desk.clock_ended("H1")
+    settled = await desk.clock_ended("H1")
+    assert settled.state is HoldState.SETTLED
+    row = await pool.fetchrow("select * from decision_record")
+    assert (row["decided_by"], row["decision"], row["amount_minor"]) == (
+        "clause:8.3",
+        "forfeited",
+        10_000_000,
+    )
+
+
+async def test_more_time_is_given_as_often_as_the_clause_allows(desk):
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1")
+    await desk.clock_ended("H1")
+    about = desk.about(desk.request("X1"), "2025-01-07", "sun.hao")
+    await desk.holds.extend_hold(ExtendHold(**about, hold=desk.hold("H1"), reason="audit"))
+    await desk.signed_by_two("X1", "2025-01-08")
+    assert (await desk.look("H1")).state is HoldState.ACTIVE
+    await desk.clock_ended("H1")
+    about = desk.about(desk.request("X2"), "2025-02-20", "sun.hao")
+    with pytest.raises(TransitionError, match="found it extended 1 times, expected at most 1"):
+        await desk.holds.extend_hold(ExtendHold(**about, hold=desk.hold("H1"), reason="audit"))
+
+
+@pytest.mark.parametrize(
+    ("on", "error", "message"),
+    [
+        ({"milestone": "M1", "line": "X/1"}, TermsError, "blocks invoicing is on a milestone"),
+        (
+            {"effect": HoldEffect.WITHHOLD_PAYMENT, "milestone": "M1"},
+            TermsError,
+            "is on an invoice line",
+        ),
+        ({"milestone": "M1", "amount": "360000.01"}, TransitionError, "at most 360000.00"),
+        ({"milestone": "M1", "by": "nobody"}, NotAuthorised, "found 'nobody'"),
+    ],
+)
+async def test_a_hold_that_fits_nothing_is_refused(desk, pool, on, error, message):
+    with pytest.raises(error, match=message):
+        await desk.place("H1", on.pop("amount", "1.00"), **on)
+    assert await pool.fetchval("select count(*) from approval_request") == 0
+
+
+async def test_fifty_requests_at_once_never_reserve_more_than_is_held(desk, pool):
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1")
+    asked = await asyncio.gather(
+        *(desk.decide(Decision.RELEASE, "H1", "9000.00", f"R{i}") for i in range(50)),
+        return_exceptions=True,
+    )
+    refused = [answer for answer in asked if isinstance(answer, BaseException)]
+    assert all(isinstance(error, TransitionError) for error in refused)
+    assert (len(asked) - len(refused), str((await held(pool, "H1")).reserved)) == (11, "99000.00")

@@ -1,0 +1,177 @@
+"""`tollkeeper approval`: what is asked for, signed and turned down."""
+
+from cyclopts import App
+
+from activities.approvals import Approvals
+from lifecycle.orders.approvals import AskAgain, RejectRequest, Requested, SignRequest, WithdrawRequest
+from tollkeeper.cli.common import Asked, at_the_desk, in_the_records, instruction
+from tollkeeper.cli.screen import TABLES, Output, dump, out, table
+from tollkeeper.office import Office
+from tollkeeper.views.approvals import approval, approvals
+
+
+def register(parent: App) -> None:
+    app = App(name="approval", help="Decisions about money that need signatures.")
+    parent.command(app)
+    app.command(list_requests, name="list")
+    app.command(show)
+    app.command(sign)
+    app.command(reject)
+    app.command(withdraw)
+    app.command(ask_again)
+
+
+def list_requests(
+    engagement: str | None = None, /, *, pending: bool = False, output: Output = TABLES
+) -> None:
+    """What was asked for, by whom, who signed and who could sign.
+
+    Parameters
+    ----------
+    engagement
+        Of this engagement alone.
+    pending
+        Only what nobody has decided yet.
+    """
+    rows = in_the_records(lambda pool: approvals(pool, engagement, pending=pending))
+    if output.json:
+        return dump(rows)
+    table(
+        "Requests",
+        ["request", "decision", "about", "amount>", "", "asked by", "state", "signed", "can sign", "until"],
+        [
+            (
+                row.id, row.decision.value, row.subject, row.amount, row.amount.currency,
+                row.requested_by, row.state.value, row.decided_by or ", ".join(row.signed),
+                ", ".join(row.can_sign), row.expires_at.date(),
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def show(engagement: str, request: str, /, *, output: Output = TABLES) -> None:
+    """One request with exactly what would be carried out, and the digest that a signature is of."""
+    found = in_the_records(lambda pool: approval(pool, engagement, request))
+    if output.json:
+        return dump(found)
+    out.print(
+        f"[bold]{found.id}[/]  {found.decision.value} of {found.amount} {found.amount.currency}: "
+        f"{found.state.value}"
+    )
+    out.print(f"asked by {found.requested_by} at {found.requested_at.isoformat()}")
+    if found.signed:
+        out.print(f"signed by {', '.join(found.signed)} ({len(found.signed)} of {found.needed})")
+    if found.can_sign:
+        out.print(
+            f"can be signed by {', '.join(found.can_sign)} until {found.expires_at.isoformat()}"
+        )
+    if found.decided_by:
+        out.print(f"decided by {found.decided_by}{': ' + found.reason if found.reason else ''}")
+    table(
+        "What is carried out", ["", ""], [(name, str(what)) for name, what in found.payload.items()]
+    )
+    out.print(f"digest {found.digest}")
+
+
+def sign(
+    engagement: str,
+    request: str,
+    /,
+    *,
+    asked: Asked,
+    digest: str | None = None,
+    output: Output = TABLES,
+) -> None:
+    """Approve a request; the last signature needed carries it out.
+
+    Parameters
+    ----------
+    request
+        Its id.
+    digest
+        Of what you have looked at, as `approval show` prints it; as it is now, unless said.
+    """
+
+    async def signing(office: Office) -> Requested:
+        found = await approval(office.pool, engagement, request)
+        order = SignRequest(
+            **await instruction(office, engagement, asked, f"{found.id}:sign:{asked.by}"),
+            request=found.id,
+            digest=digest or found.digest,
+        )
+        return await office.desk.book(Approvals(office.pool).sign_request, order)
+
+    told(at_the_desk(signing), output)
+
+
+def reject(
+    engagement: str, request: str, /, *, reason: str, asked: Asked, output: Output = TABLES
+) -> None:
+    """Turn a request down; whoever may approve it may reject it."""
+
+    async def rejecting(office: Office) -> Requested:
+        found = await approval(office.pool, engagement, request)
+        order = RejectRequest(
+            **await instruction(office, engagement, asked, f"{found.id}:reject:{asked.by}"),
+            request=found.id,
+            reason=reason,
+        )
+        return await office.desk.book(Approvals(office.pool).reject_request, order)
+
+    told(at_the_desk(rejecting), output)
+
+
+def withdraw(engagement: str, request: str, /, *, asked: Asked, output: Output = TABLES) -> None:
+    """Take your own request back."""
+
+    async def withdrawing(office: Office) -> Requested:
+        found = await approval(office.pool, engagement, request)
+        order = WithdrawRequest(
+            **await instruction(office, engagement, asked, f"{found.id}:withdraw"),
+            request=found.id,
+        )
+        return await office.desk.book(Approvals(office.pool).withdraw_request, order)
+
+    told(at_the_desk(withdrawing), output)
+
+
+def ask_again(
+    engagement: str, request: str, anew: str, /, *, asked: Asked, output: Output = TABLES
+) -> None:
+    """Ask anew for what was rejected, withdrawn or left to expire.
+
+    Parameters
+    ----------
+    anew
+        A new id for it.
+    """
+
+    async def asking(office: Office) -> Requested:
+        found = await approval(office.pool, engagement, request)
+        key = f"eng.{engagement}.request.{anew}"
+        order = AskAgain(
+            **await instruction(office, engagement, asked, key), request=found.id
+        )
+        return await office.desk.book(Approvals(office.pool).ask_again, order)
+
+    told(at_the_desk(asking), output)
+
+
+def told(requested: Requested, output: Output) -> None:
+    """Print where a request stands after what was done."""
+    if output.json:
+        return dump(requested)
+    name = requested.request.rpartition(".")[2]
+    if requested.document:
+        out.print(
+            f"{name}: {requested.state.value} by {requested.decided_by}: {requested.document}"
+        )
+    elif requested.decided_by:
+        out.print(f"{name}: {requested.state.value} by {requested.decided_by}")
+    else:
+        signed = ", ".join(requested.signed) or "nobody yet"
+        out.print(
+            f"{name}: pending, signed by {signed}; can be signed by "
+            f"{', '.join(requested.missing) or 'nobody'} until {requested.expires_at.isoformat()}"
+        )

@@ -1,0 +1,49 @@
+-- What became of each invoice, from the ledger alone. A reversal (E30) counts as the group that it mirrors.
+
+create view invoice_settlement as
+    select i.number, i.engagement_id, i.book, i.customer, i.currency, i.issued_on, i.due_on,
+           i.gross_minor, i.advance_minor, p.*,
+           case
+               when p.open_minor + p.retained_minor + p.withheld_minor + p.disputed_minor = 0 then case
+                   when p.credited_minor > 0 and p.credited_minor = i.gross_minor - i.advance_minor
+                       then 'CREDITED'
+                   when p.written_off_minor > 0 then 'WRITTEN_OFF'
+                   else 'SETTLED'
+               end
+               when p.disputed_minor > 0 then 'DISPUTED'
+               when p.open_minor = 0 then 'WITHHELD'
+               when p.paid_minor + p.credited_minor + p.written_off_minor > 0 then 'PARTLY_SETTLED'
+               else 'OPEN'
+           end as status
+    from invoice i cross join lateral (
+        select coalesce(sum(minor) filter (where account = '1100'), 0)::bigint as open_minor,
+               coalesce(sum(minor) filter (where account = '1110'), 0)::bigint as retained_minor,
+               coalesce(sum(minor) filter (where account = '1120'), 0)::bigint as withheld_minor,
+               coalesce(sum(minor) filter (where account = '1130'), 0)::bigint as disputed_minor,
+               coalesce(-sum(minor) filter (where code = 'E08' and claim), 0)::bigint as paid_minor,
+               coalesce(-sum(minor) filter (where credits), 0)::bigint as credited_minor,
+               -- Of what was credited, paid before: it went to the customer's credit.
+               coalesce(-sum(minor) filter (where credits and not claim), 0)::bigint as returned_minor,
+               coalesce(-sum(minor) filter (where code = 'E26' and claim), 0)::bigint as written_off_minor,
+               -- Retained here without tax, and billed by another document with it.
+               coalesce(-sum(minor) filter (where code = 'E10' and account = '1110'), 0)::bigint
+                   as billed_again_minor
+        from (
+            select p.account, coalesce(r.code, g.code) as code,
+                   case p.side when 'D' then p.amount_minor else -p.amount_minor end as minor,
+                   p.account <> '2300' as claim,
+                   coalesce(r.code, g.code) in ('E12', 'E13', 'E18', 'E22', 'E23', 'E25') as credits
+            from posting p
+            join journal_group g on g.id = p.group_id
+            left join journal_group r on r.id = g.reverses
+            where p.invoice = i.number and p.account in ('1100', '1110', '1120', '1130', '2300')
+        ) moved
+    ) p
+    where i.document = 'invoice';
+
+create function status_on(settlement invoice_settlement, day date) returns text language sql immutable as $$
+    select case
+        when settlement.status in ('OPEN', 'PARTLY_SETTLED') and settlement.due_on < day then 'OVERDUE'
+        else settlement.status
+    end
+$$;

@@ -1,0 +1,102 @@
+"""From the books to the processes: each open hold and request gets the process that runs its clocks."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from activities.agreement import agreement, working_days_of
+from activities.postgres import Connection, Pool, transaction
+from contracts.setting import ClockKind, Setting
+from lifecycle.process import HoldProcessState, ProcessState, RequestProcessState
+from tollkeeper.queries import Row
+from workflows.hold import HoldWorkflow
+from workflows.request import RequestWorkflow
+
+POLL_SECONDS = 1.0
+OUTAGE_SECONDS = 3.0
+
+log = structlog.get_logger()
+
+OPEN = """
+    select 'hold' as kind, hold_id as id, engagement_id, placed_at as since from hold
+    where state in ('active', 'curing', 'decision_due') and bet is null
+    union all
+    select 'request', request_id, engagement_id, requested_at from approval_request
+    where state = 'pending'
+"""
+"""What runs a clock; the hold of a bet waits for the bet's own process."""
+
+
+async def starting(client: Client, pool: Pool, queue: str) -> None:
+    """Start what is missing, until cancelled; outages are waited out.
+
+    Who places a hold starts its process as well; this finds those whose starter was lost.
+    """
+    while True:
+        try:
+            await start_missing(client, pool, queue)
+        except Exception as broken:  # whatever it is, clocks must not end with it
+            log.warning("starting waits", reason=repr(broken))
+            await asyncio.sleep(OUTAGE_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def start_missing(
+    client: Client, pool: Pool, queue: str, engagement_id: str | None = None
+) -> list[str]:
+    """Start the processes that are not there yet, of one engagement or of all; their ids."""
+    async with transaction(pool) as connection:
+        rows = await connection.fetch(
+            f"""
+            select o.*, e.clock, coalesce(e.clock_now, now()) as now
+            from ({OPEN}) o join engagement e using (engagement_id)
+            where ($1::text is null or engagement_id = $1)
+              and not exists (select from process p where p.workflow_id = o.id)
+            order by o.id
+            """,
+            engagement_id,
+        )
+        settings = {
+            each: await _setting(connection, each)
+            for each in {row["engagement_id"] for row in rows}
+        }
+    for row in rows:
+        await _start(client, queue, row, settings[row["engagement_id"]])
+    return [row["id"] for row in rows]
+
+
+async def _setting(connection: Connection, engagement_id: str) -> Setting:
+    terms = await agreement(connection, engagement_id)
+    return Setting(
+        engagement_id=engagement_id,
+        clock=ClockKind.TEST if terms.book == "sandbox" else ClockKind.LIVE,
+        calendar=await working_days_of(connection, terms),
+        people=terms.contract.people(),
+    )
+
+
+async def _start(client: Client, queue: str, row: Row, setting: Setting) -> None:
+    process, state = _process(row, setting)
+    try:
+        await client.start_workflow(
+            process,
+            state,
+            id=row["id"],
+            task_queue=queue,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+    except WorkflowAlreadyStartedError:
+        return
+
+
+def _process(row: Row, setting: Setting) -> tuple[Any, ProcessState]:
+    if row["kind"] == "hold":
+        return HoldWorkflow.run, HoldProcessState(setting=setting, now=row["now"], hold=row["id"])
+    return RequestWorkflow.run, RequestProcessState(
+        setting=setting, now=row["now"], request=row["id"], asked_at=row["since"]
+    )

@@ -1,0 +1,25 @@
+"""The books checked against themselves: each invariant recomputed from what is stored.
+
+One module an area; the checks run in the order in which the areas are named here.
+"""
+
+# isort: off
+from tollkeeper.verify import ledger, documents, holds, adjustments, approvals, engagements, effects, books
+
+# isort: on
+from tollkeeper.verify.core import INVARIANTS, Check, Verification, verify
+
+__all__ = [
+    "INVARIANTS",
+    "Check",
+    "Verification",
+    "adjustments",
+    "approvals",
+    "books",
+    "documents",
+    "effects",
+    "engagements",
+    "holds",
+    "ledger",
+    "verify",
+]
