@@ -8,7 +8,7 @@ from functools import lru_cache
 from activities.postgres import Connection
 from contracts.calendar import BusinessCalendar, local_date
 from contracts.contract import Contract
-from contracts.errors import NotFound
+from contracts.errors import NotFound, TransitionError
 from contracts.events import EventType
 from contracts.fields import canonical
 from contracts.indicators import Indicator
@@ -60,6 +60,22 @@ async def agreement(connection: Connection, engagement_id: str) -> Agreement:
         book=Book(row["book"]),
         proceeded_at=row["proceeded_at"],
     )
+
+
+async def require_running(connection: Connection, terms: Agreement) -> None:
+    """Refuse what begins something new in an engagement that is closed.
+
+    Raises:
+        TransitionError: it is.
+    """
+    closed_at = await connection.fetchval(
+        "select closed_at from engagement where engagement_id = $1", terms.engagement_id
+    )
+    if closed_at is not None:
+        day = terms.local_date(closed_at).isoformat()
+        raise TransitionError(
+            f"engagement {terms.engagement_id}: found it closed on {day}, expected one that runs"
+        )
 
 
 async def working_days_of(connection: Connection, terms: Agreement) -> BusinessCalendar:

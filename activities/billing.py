@@ -162,8 +162,7 @@ async def _milestone(
     )
     if not forfeited:
         return priced
-    lines = without_forfeited(priced, Money(forfeited, terms.contract.currency))
-    return draft(terms.contract, lines) if lines else None
+    return without_forfeited(priced, Money(forfeited, terms.contract.currency))
 
 
 async def _blocked_by(connection: Connection, order: BillMilestone) -> tuple[str, ...]:
@@ -376,7 +375,8 @@ async def issue(
         LossBoundExceeded: before PROCEED, more than the loss bound would be invoiced (INV-05).
         CapExceeded: more than is authorised at a level (c.5-11).
     """
-    await _keep_loss_bound(connection, terms, priced.net)
+    if document == "invoice":
+        await _keep_loss_bound(connection, terms, priced.net)
     levels = counted(terms.contract, priced, document, purpose)
     await require_within(connection, terms, levels)
     head = await _numbered(connection, order, terms, document, purpose, corrects)

@@ -1,13 +1,17 @@
 """The engagement's own rows: opened, what its processes record, closed with a final account."""
 
+from collections.abc import Iterable
+
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement
 from activities.caps import authorise
 from activities.postgres import Connection, Pool, once, transaction
 from activities.timeline import happened, write_events
+from contracts.contract import Contract
 from contracts.errors import KeyReused, TransitionError
 from contracts.events import Event, EventType
+from contracts.indicators import Indicator
 from contracts.money import Money
 from contracts.setting import Book, ClockKind
 from lifecycle.orders import CloseAccount, Closed, Done, OpenEngagement, Record
@@ -46,29 +50,7 @@ class Engagements:
 
 async def _open(connection: Connection, order: OpenEngagement) -> Done:
     contract, sandbox = order.contract, order.clock is ClockKind.TEST
-    digest = contract.digest()
-    await connection.execute(
-        """
-        insert into contract_version (contract_id, version, digest, document, indicators, effective_on)
-        values ($1, $2, $3, $4, $5, $6) on conflict do nothing
-        """,
-        contract.id,
-        contract.version,
-        digest,
-        contract.model_dump(mode="json"),
-        [indicator.model_dump(mode="json") for indicator in order.indicators],
-        contract.effective_on,
-    )
-    registered = await connection.fetchval(
-        "select digest from contract_version where contract_id = $1 and version = $2",
-        contract.id,
-        contract.version,
-    )
-    if registered != digest:
-        raise KeyReused(
-            f"contract {contract.id} version {contract.version} is registered with another text; "
-            "expected a new version number for a changed document"
-        )
+    digest = await register_version(connection, contract, order.indicators)
     book = Book.SANDBOX if sandbox else Book.LIVE
     await connection.execute(
         """
@@ -94,6 +76,40 @@ async def _open(connection: Connection, order: OpenEngagement) -> Done:
     )
     await write_events(connection, order, book, [opened])
     return Done()
+
+
+async def register_version(
+    connection: Connection, contract: Contract, indicators: Iterable[Indicator]
+) -> str:
+    """Put a contract version on record, or find it there; its digest.
+
+    Raises:
+        KeyReused: that version of the contract is registered with another text.
+    """
+    digest = contract.digest()
+    await connection.execute(
+        """
+        insert into contract_version (contract_id, version, digest, document, indicators, effective_on)
+        values ($1, $2, $3, $4, $5, $6) on conflict do nothing
+        """,
+        contract.id,
+        contract.version,
+        digest,
+        contract.model_dump(mode="json"),
+        [indicator.model_dump(mode="json") for indicator in indicators],
+        contract.effective_on,
+    )
+    registered = await connection.fetchval(
+        "select digest from contract_version where contract_id = $1 and version = $2",
+        contract.id,
+        contract.version,
+    )
+    if registered != digest:
+        raise KeyReused(
+            f"contract {contract.id} version {contract.version} is registered with another text; "
+            "expected a new version number for a changed document"
+        )
+    return digest
 
 
 async def _record(connection: Connection, order: Record) -> Done:
@@ -198,7 +214,8 @@ async def _obstacles(connection: Connection, engagement_id: str) -> list[str]:
     )
     open_balances = await connection.fetch(
         """
-        select p.account, sum(case p.side when 'D' then p.amount_minor else -p.amount_minor end) as minor
+        select p.account,
+               sum(case p.side when 'D' then p.amount_minor else -p.amount_minor end)::bigint as minor
         from posting p join journal_group g on g.id = p.group_id
         where g.engagement_id = $1 and p.account in ('1120', '1200', '2110', 'M20', 'M40')
         group by p.account

@@ -4,8 +4,8 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.agreement import Agreement, agreement
-from activities.approvals import CarriedOut, ask, carries_out, gives_up
+from activities.agreement import Agreement, agreement, require_running
+from activities.approvals import CarriedOut, ask, carries_out, gives_up, guards
 from activities.billing import issue
 from activities.caps import free, reserve
 from activities.credit_notes import credit, creditable
@@ -39,8 +39,8 @@ class GainShares:
 
         Raises:
             NotAuthorised: the contract does not name that person.
-            TransitionError: the contract has no gain share, a report waits for approval already, or
-                more would be credited than is open or paid.
+            TransitionError: the contract has no gain share, a report waits for approval already, more
+                would be credited than is open or paid, or the engagement is closed.
             CapExceeded: more would be billed than is authorised at a level (c.5-11).
         """
         return await once(self.pool, order, lambda connection: _report(connection, order))
@@ -49,6 +49,7 @@ class GainShares:
 async def _report(connection: Connection, order: ReportGainShare) -> Requested:
     terms = await agreement(connection, order.engagement_id)
     require_named(terms, order.by)
+    await require_running(connection, terms)
     share = _clause(terms)
     waiting = await connection.fetchval(
         """
@@ -91,6 +92,16 @@ async def _proposal(connection: Connection, terms: Agreement, step: TrueUp) -> P
     elif step.amount.minor < 0:
         await _credit_lines(connection, terms, step, "proposed")
     return Proposal(**step.model_dump(exclude={"explanation"}), levels=levels)
+
+
+@guards(Decision.GAIN_SHARE)
+async def _not_as_it_was(connection: Connection, terms: Agreement, request: Request) -> None:
+    """The reports since change what a benefit comes to, so it is not asked for as it was."""
+    period = Proposal.model_validate(request.payload).period
+    raise TransitionError(
+        f"request {request.id}: found a report of {period} asked for again, expected the period to "
+        "be reported anew, for its true-up depends on the reports since"
+    )
 
 
 @carries_out(Decision.GAIN_SHARE)

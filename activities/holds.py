@@ -145,7 +145,23 @@ async def _place(connection: Connection, order: PlaceHold) -> Requested:
 
 
 async def _require_room(connection: Connection, terms: Agreement, order: PlaceHold) -> None:
-    """Refuse a hold that does not fit what it is about, or holds more than that."""
+    """Refuse a hold of nothing, or of more than there is."""
+    room = await room_for(connection, terms, order)
+    if order.amount.minor <= 0 or (room - order.amount).minor < 0:
+        raise TransitionError(
+            f"found {order.amount} {order.amount.currency} to hold, expected more than 0 and at most "
+            f"{room}, which is there to be held"
+        )
+
+
+async def room_for(connection: Connection, terms: Agreement, order: PlaceHold) -> Money:
+    """How much, net, there is to be held of what a hold is about.
+
+    Raises:
+        TermsError: the effect does not fit it.
+        TransitionError: it is billed already.
+        NotFound: no such milestone or invoice line.
+    """
     if order.effect is HoldEffect.BLOCK_INVOICING:
         if order.milestone is None or order.line is not None:
             raise TermsError(
@@ -161,20 +177,14 @@ async def _require_room(connection: Connection, terms: Agreement, order: PlaceHo
                 f"milestone {milestone.id}: found it billed as {billed}, expected it not to be "
                 "billed yet; withhold the payment of that invoice instead"
             )
-        room = milestone.amount - await _blocked(connection, terms, milestone.id)
-    else:
-        if order.line is None or order.milestone is not None:
-            raise TermsError(
-                f"a hold with effect {order.effect.value} is on an invoice line such as "
-                "QM-INV-2025-000001/1: found none, or a milestone"
-            )
-        line = await line_of(connection, terms, order.line)
-        room = line.open_net if order.effect is HoldEffect.WITHHOLD_PAYMENT else line.creditable_net
-    if order.amount.minor <= 0 or (room - order.amount).minor < 0:
-        raise TransitionError(
-            f"found {order.amount} {order.amount.currency} to hold, expected more than 0 and at most "
-            f"{room}, which is there to be held"
+        return milestone.amount - await _blocked(connection, terms, milestone.id)
+    if order.line is None or order.milestone is not None:
+        raise TermsError(
+            f"a hold with effect {order.effect.value} is on an invoice line such as "
+            "QM-INV-2025-000001/1: found none, or a milestone"
         )
+    line = await line_of(connection, terms, order.line)
+    return line.open_net if order.effect is HoldEffect.WITHHOLD_PAYMENT else line.creditable_net
 
 
 async def _blocked(connection: Connection, terms: Agreement, milestone: str) -> Money:

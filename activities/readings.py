@@ -1,6 +1,7 @@
 """Readings of indicators: written once, corrected by a later reading of the same day."""
 
 from activities.agreement import agreement
+from activities.misses import look_for_misses
 from activities.postgres import Connection, Pool, once
 from activities.timeline import write_events
 from contracts.commands import AddReading
@@ -80,6 +81,9 @@ async def _store(connection: Connection, order: StoreReading) -> Done:
         value=f"{reading.value:f}",
     )
     await write_events(connection, order, terms.book, [observed])
+    if terms.contract.miss_holds:
+        readings = await readings_of(connection, order.engagement_id)
+        await look_for_misses(connection, order, terms, reading.indicator, readings)
     return Done()
 
 

@@ -66,20 +66,19 @@ async def take_in(
         NotFound, TermsError, KeyReused: as for `record_receipts`.
     """
     content = canonical([receipt.model_dump(mode="json") for receipt in receipts])
-    told = {"by": by, "at": at}
     order = RecordReceipts(
         key=f"receipts.{sha256(content.encode()).hexdigest()}",
         receipts=tuple(receipts),
         places=tuple(places),
-        **told,
+        by=by,
+        at=at,
     )
     await record_receipts(pool, order)
-    return [
-        await match_receipt(
-            pool, MatchReceipt(key=f"receipt.{receipt.id}:match", receipt=receipt.id, **told)
-        )
+    matches = [
+        MatchReceipt(key=f"receipt.{receipt.id}:match", receipt=receipt.id, by=by, at=at)
         for receipt in receipts
     ]
+    return [await match_receipt(pool, match) for match in matches]
 
 
 async def match_receipt(pool: Pool, order: MatchReceipt) -> Matched:

@@ -1,8 +1,6 @@
 """Refunds of the customers' credit: asked for, approved, sent to a payment provider, asked about."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +12,7 @@ from temporalio import activity
 
 from activities.agreement import Agreement, agreement
 from activities.approvals import CarriedOut, ask, carries_out, gives_up
+from activities.export.port import Endpoint
 from activities.export.signature import signed
 from activities.holds import require_named
 from activities.ledger import post
@@ -44,14 +43,6 @@ PASSING = {401, 403, 408, 409, 425, 429}
 """Refusals that do not say that nothing is paid. Other 4xx do."""
 
 
-@dataclass(frozen=True)
-class Provider:
-    """Where refunds are sent and asked about, and the secrets that sign for it."""
-
-    url: str
-    secrets: Sequence[bytes]
-
-
 class _Fate(StrEnum):
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -70,7 +61,7 @@ class _Said(BaseModel):
 class Refunds:
     """Activities that carry refunds to the provider; without one, people settle them by hand."""
 
-    def __init__(self, pool: Pool, client: httpx.AsyncClient, provider: Provider | None) -> None:
+    def __init__(self, pool: Pool, client: httpx.AsyncClient, provider: Endpoint | None) -> None:
         self.pool = pool
         self.client = client
         self.provider = provider
@@ -155,7 +146,7 @@ class Refunds:
         """
         return await settle_refund(self.pool, order)
 
-    def _provider(self) -> Provider:
+    def _provider(self) -> Endpoint:
         if self.provider is None:
             raise Unavailable("found no payment provider, expected TOLLKEEPER_REFUND_URL to be set")
         return self.provider
@@ -208,7 +199,7 @@ class Refunds:
         return _as_stored(await self._row(refund))
 
 
-def _signed(provider: Provider, refund: str, content: bytes) -> dict[str, str]:
+def _signed(provider: Endpoint, refund: str, content: bytes) -> dict[str, str]:
     return signed(provider.secrets, refund.replace(".", ":"), int(time.time()), content)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement
-from activities.approvals import CarriedOut, ask, carries_out
+from activities.approvals import CarriedOut, ask, carries_out, guards
 from activities.credit_notes import credit, creditable
 from activities.holds import require_named
 from activities.postgres import Connection, Pool, once
@@ -44,9 +44,6 @@ class ServiceCredits:
 async def _ask(connection: Connection, order: GrantServiceCredit) -> Requested:
     terms = await agreement(connection, order.engagement_id)
     require_named(terms, order.by)
-    clause = clause_of(terms.contract)
-    before = await _asked(connection, terms, RequestState.APPROVED, RequestState.PENDING)
-    require_within(terms.contract, before, order.amount)
     wanted = ServiceCredit(
         id=order.credit,
         invoice=order.invoice,
@@ -55,7 +52,7 @@ async def _ask(connection: Connection, order: GrantServiceCredit) -> Requested:
         evidence=order.evidence,
     )
     subject = f"eng.{order.engagement_id}.service_credit.{order.credit}"
-    await _lines(connection, terms, wanted, subject, before)
+    await _require_possible(connection, terms, wanted, subject)
     return await ask(
         connection,
         order,
@@ -63,11 +60,26 @@ async def _ask(connection: Connection, order: GrantServiceCredit) -> Requested:
         request_id=order.key,
         decision=Decision.SERVICE_CREDIT,
         subject=subject,
-        named=clause.fee,
+        named=order.credit,
         payload=wanted.model_dump(mode="json"),
         amount=order.amount,
         effect_key=f"{subject}:grant",
     )
+
+
+@guards(Decision.SERVICE_CREDIT)
+async def _still_possible(connection: Connection, terms: Agreement, request: Request) -> None:
+    wanted = ServiceCredit.model_validate(request.payload)
+    await _require_possible(connection, terms, wanted, request.subject)
+
+
+async def _require_possible(
+    connection: Connection, terms: Agreement, wanted: ServiceCredit, claim: str
+) -> None:
+    """Refuse what would not be granted now, beside all that is granted or asked for."""
+    before = await _asked(connection, terms, RequestState.APPROVED, RequestState.PENDING)
+    require_within(terms.contract, before, wanted.amount)
+    await _lines(connection, terms, wanted, claim, before)
 
 
 @carries_out(Decision.SERVICE_CREDIT)

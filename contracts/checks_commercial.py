@@ -172,9 +172,11 @@ def somebody_can_approve(contract: Contract) -> Problems:
     }
     asked = [d.value for d in Decision if d not in always and d is not Decision.CHANGE_ORDER]
     if asked and len(able) <= approvals.needed:
-        expected = f"{approvals.needed + 1} people or more, so that whoever asks"
         decisions = f"{asked[0]} and {len(asked) - 1} other decisions" if asked[1:] else asked[0]
-        expected += f" {approvals.needed} others can approve {decisions}"
+        expected = (
+            f"{approvals.needed + 1} people, so that {approvals.needed} can approve {decisions}"
+        )
+        expected += " whoever asks"
         yield Problem(loc, _people(able), expected, "authority")
     elif able:
         yield from _amounts_find_approval(contract)
@@ -205,7 +207,8 @@ def _amounts_find_approval(contract: Contract) -> Problems:
 
 
 def _people(able: Collection[str]) -> str:
-    return f"{len(able)} people ({', '.join(able)})" if able else "nobody"
+    people = "1 person" if len(able) == 1 else f"{len(able)} people"
+    return f"{people} ({', '.join(able)})" if able else "nobody"
 
 
 def _holds(contract: Contract) -> Iterator[tuple[str, Money]]:

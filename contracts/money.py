@@ -61,6 +61,9 @@ class Money:
     def __sub__(self, other: "Money") -> "Money":
         return Money(self.minor - self._same(other).minor, self.currency)
 
+    def __neg__(self) -> "Money":
+        return Money(-self.minor, self.currency)
+
     @property
     def exact(self) -> Fraction:
         """The amount in major units, for showing the steps of a calculation."""

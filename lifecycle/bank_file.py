@@ -19,8 +19,8 @@ EXPECTED = {
     "account": "the bank account: letters, digits, blanks, `.`, `_` and `-`, at most 48",
     "reference": "the bank's reference: 1 to 64 printable ASCII characters",
     "customer": "the client's entity code, or nothing",
-    "payer": "at most 200 characters",
-    "text": "at most 1000 characters",
+    "payer": "at most 200 characters, none of them NUL",
+    "text": "at most 1000 characters, none of them NUL",
 }
 
 Line = tuple[int, BankReceipt]

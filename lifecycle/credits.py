@@ -58,5 +58,9 @@ def _most(line: BilledLine, net: Money, room: Money) -> Taxed:
     """The largest next part of a line within that net, what is left of it, and that gross."""
     whole = line.billed
     within = Fraction(room.minor * whole.net.minor, whole.gross.minor) if whole.gross.minor else 0
-    most = min(net.minor, line.left.net.minor, int(within))
-    return line.part(Money(max(most, 0), net.currency))
+    most = max(min(net.minor, line.left.net.minor, int(within)), 0)
+    part = line.part(Money(most, net.currency))
+    # Its tax is rounded over all parts of the line, so it may be one unit more than that of the room.
+    if part.gross.minor > room.minor:
+        part = line.part(Money(most - 1, net.currency))
+    return part

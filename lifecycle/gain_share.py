@@ -80,7 +80,9 @@ def true_up(
     fee = fee_to_date(terms, benefit)
     amount = fee - before
     return TrueUp(
-        **dict(new),
+        period=new.period,
+        benefit=new.benefit,
+        evidence=new.evidence,
         benefit_to_date=benefit,
         fee_to_date=fee,
         amount=amount,

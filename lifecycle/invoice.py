@@ -142,7 +142,7 @@ class Draft(BaseModel):
     @property
     def groups(self) -> tuple[TaxGroup, ...]:
         """The tax by code and rate, in the order of the lines."""
-        by_tax = _grouped(self.lines, lambda line: (line.tax_code, line.tax_rate))
+        by_tax = _grouped(self.lines, _rate)
         return tuple(_tax_group(lines) for lines in by_tax.values())
 
     def nets(self) -> dict[str, Money]:
@@ -305,7 +305,7 @@ def _taxed_later(lines: Sequence[PricedLine], fee: str, part: Money) -> tuple[Pr
     parts = allocate(part, [Fraction(line.net.minor) for line in own])
     deferred = dict(zip((line.claim for line in own), parts, strict=True))
     taxes = {line.claim: line.tax for line in lines}
-    changed = [line for line in lines if line.tax_code == own[0].tax_code]
+    changed = [line for line in lines if _rate(line) == _rate(own[0])]
     bases = [line.net - deferred.get(line.claim, Money(0, part.currency)) for line in changed]
     taxes |= zip((line.claim for line in changed), shares(bases, own[0].tax_rate), strict=True)
     return tuple(
@@ -452,24 +452,41 @@ def milestone_lines(contract: Contract, milestone: str, claim: str, proof: Input
     ]
 
 
-def without_forfeited(priced: Draft, forfeited: Money) -> list[Line]:
-    """The lines of a milestone, of whose own fee a net part is forfeited, at the nets they had."""
-    first, *more = (
-        line.model_copy(update={"amount": line.net, "prices": "net"}) for line in priced.lines
-    )
+def without_forfeited(priced: Draft, forfeited: Money) -> Draft | None:
+    """A milestone of whose own fee a net part is forfeited: its other lines keep their nets.
+
+    Returns:
+        None where nothing is left to bill.
+    """
+    first, *more = priced.lines
     rest = first.net - forfeited
-    if not rest.minor:
-        return [*more]
+    lines = [_lowered(first, forfeited), *more] if rest.minor else more
+    again = [line for line in lines if line.prices == "net" and _rate(line) == _rate(first)]
+    taxes = shares([line.net for line in again], first.tax_rate) if again else []
+    changed = {line.claim: tax for line, tax in zip(again, taxes, strict=True)}
+    retaxed = tuple(
+        line.model_copy(update={"tax": changed.get(line.claim, line.tax)}) for line in lines
+    )
+    return priced.model_copy(update={"lines": retaxed}) if retaxed else None
+
+
+def _lowered(line: PricedLine, forfeited: Money) -> PricedLine:
+    rest = line.net - forfeited
     lost = Input(name="forfeited", value=str(forfeited), source="decision")
-    step = Calculation(formula=f"net = {first.net} - forfeited", exact=str(rest))
-    explanation = first.explanation.model_copy(
+    step = Calculation(formula=f"net = {line.net} - forfeited", exact=str(rest))
+    explanation = line.explanation.model_copy(
         update={
             "amount": rest,
-            "inputs": (*first.explanation.inputs, lost),
-            "steps": (*first.explanation.steps, step),
+            "inputs": (*line.explanation.inputs, lost),
+            "steps": (*line.explanation.steps, step),
         }
     )
-    return [first.model_copy(update={"amount": rest, "explanation": explanation}), *more]
+    lower = {"amount": rest, "net": rest, "prices": "net", "explanation": explanation}
+    return line.model_copy(update=lower)
+
+
+def _rate(line: PricedLine) -> tuple[str, Fraction]:
+    return line.tax_code, line.tax_rate
 
 
 def series(contract: Contract, book: Book, document: Kind) -> str:

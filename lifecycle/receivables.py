@@ -20,6 +20,9 @@ Account = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]
 Reference = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,62}[!-~])?$")]
 """As the bank writes it: one line of printable ASCII, with no blank at its ends."""
 
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL keeps no such character."""
+
 
 class BankReceipt(BaseModel):
     """Money that came in, as the bank says; the bank's reference is what makes it one receipt."""
@@ -32,8 +35,8 @@ class BankReceipt(BaseModel):
     reference: Reference
     received_on: Day
     amount: Money
-    payer: Annotated[str, Field(max_length=200)] = ""
-    text: Annotated[str, Field(max_length=1000)] = ""
+    payer: Annotated[str, Field(max_length=200, pattern=NO_NUL)] = ""
+    text: Annotated[str, Field(max_length=1000, pattern=NO_NUL)] = ""
     customer: Id | None = None
 
     @model_validator(mode="after")

@@ -408,6 +408,7 @@ def _first_state(
 ) -> EngagementState:
     known = contract.indicators()
     indicators = {terms.indicator for bet in contract.bets for terms in bet.indicators}
+    indicators |= {terms.indicator for terms in contract.miss_holds}
     heaviest = [
         terms
         for bet in contract.bets

@@ -129,7 +129,9 @@ async def _at_work(
     sdk_metrics = f"127.0.0.1:{settings.sdk_metrics_port or _free_port()}"
     client = await _client(settings, temporal, telemetry(sdk_metrics))
     told("starting the worker")
-    await stack.enter_async_context(working(client, pool, receivers, build_id=settings.build_id))
+    await stack.enter_async_context(
+        working(client, pool, receivers, provider=settings.provider(), build_id=settings.build_id)
+    )
     await stack.enter_async_context(sealing(pool, settings.data, settings.checkpoints_folder()))
     exporter = await stack.enter_async_context(
         Exporter(pool, port=settings.metrics_port, status=lambda: _status(pool))

@@ -52,6 +52,10 @@ class Settings(BaseSettings):
         None,
         description="where signed checkpoints of the journal go; in the data folder, unless set",
     )
+    refund_url: Address | None = Field(
+        None, description="a payment provider for refunds; without one people confirm them"
+    )
+    refund_secret: Secrets | None = Field(None, description="signs what goes there")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="port of /metrics and /status; 0 picks a free one"
     )
@@ -83,6 +87,20 @@ class Settings(BaseSettings):
     def secrets(self, book: Book) -> tuple[bytes, ...]:
         """What is signed with where the documents of a book go."""
         return _read(self.finance_secret if book is Book.LIVE else self.sandbox_secret)
+
+    def provider(self) -> Endpoint | None:
+        """Where approved refunds of the live book are sent and asked about.
+
+        Raises:
+            TermsError: it would be sent unsigned, or into a folder.
+        """
+        provider = self._endpoint("refund", self.refund_url, self.refund_secret)
+        if provider is not None and provider.folder is not None:
+            raise TermsError(
+                f"TOLLKEEPER_REFUND_URL: found {self.refund_url!r}, expected https://HOST/PATH: a "
+                "folder cannot be asked what became of a refund"
+            )
+        return provider
 
     def _endpoint(self, name: str, url: str | None, secret: SecretStr | None) -> Endpoint | None:
         if url is None:

@@ -17,10 +17,13 @@ from activities.billing import Billing
 from activities.edge import Edge
 from activities.engagements import Engagements
 from activities.export import Export, Receivers
+from activities.export.port import Endpoint
 from activities.holdbacks import Holdbacks
 from activities.holds import Holds
 from activities.postgres import Pool
+from activities.refunds import Refunds
 from activities.value_bets import ValueBets
+from tollkeeper.payouts import payouts
 from tollkeeper.relay import relay
 from tollkeeper.settings import EXPORT_QUEUE, TASK_QUEUE
 from tollkeeper.starting import starting
@@ -29,6 +32,7 @@ from workflows.engagement import EngagementWorkflow
 from workflows.hold import HoldWorkflow
 from workflows.micro_consulting import MicroConsultingWorkflow
 from workflows.milestone import MilestoneWorkflow
+from workflows.refund import RefundWorkflow
 from workflows.request import RequestWorkflow
 from workflows.value_bet import ValueBetWorkflow
 
@@ -40,6 +44,7 @@ WORKFLOWS = [
     HoldWorkflow,
     RequestWorkflow,
     DeliveryWorkflow,
+    RefundWorkflow,
 ]
 
 # Libraries only: our own pure code stays inside, so that a stray clock or random number is refused.
@@ -71,6 +76,7 @@ async def working(
     pool: Pool,
     receivers: Receivers,
     *,
+    provider: Endpoint | None = None,
     queue: str = TASK_QUEUE,
     build_id: str | None = None,
     interceptors: Sequence[Interceptor] = (),
@@ -78,6 +84,7 @@ async def working(
     """Work until the block ends.
 
     Args:
+        provider: pays refunds; without one they wait for people to confirm them.
         build_id: the commit that runs. Given, workers are versioned: a process stays on the build
             it began a run with and moves on when it renews. Without it, one build at a time
             carries all processes on, which is what an office with one machine wants.
@@ -88,6 +95,7 @@ async def working(
         engagements, billing = Engagements(pool), Billing(pool)
         holds, approvals = Holds(pool), Approvals(pool)
         holdbacks, bets, export = Holdbacks(pool), ValueBets(pool), Export(pool, http, receivers)
+        refunds = Refunds(pool, http, provider)
         workflow_worker = Worker(
             client,
             task_queue=queue,
@@ -108,6 +116,9 @@ async def working(
                 approvals.expire_request,
                 bets.read_trend,
                 bets.assess_window,
+                refunds.send_refund,
+                refunds.ask_refund,
+                refunds.settle_refund,
             ],
             workflow_runner=SANDBOX,
             interceptors=[Edge(), *interceptors],
@@ -126,6 +137,8 @@ async def working(
                 asyncio.create_task(relay(client, pool, receivers, queue, exports)),
                 asyncio.create_task(starting(client, pool, queue)),
             ]
+            if provider is not None:
+                beside.append(asyncio.create_task(payouts(client, pool, queue)))
             try:
                 yield
             finally:

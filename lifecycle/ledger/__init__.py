@@ -6,6 +6,7 @@ is one business event and balances per ledger and currency.
 
 from lifecycle.ledger.accounts import Account
 from lifecycle.ledger.cash import credit_applied, received, refunded
+from lifecycle.ledger.changes import delta_credited, delta_invoiced, earned_anew
 from lifecycle.ledger.corrections import (
     credited,
     dispute_opened,
@@ -63,10 +64,13 @@ __all__ = [
     "clawed_back",
     "credit_applied",
     "credited",
+    "delta_credited",
+    "delta_invoiced",
     "dispute_opened",
     "dispute_rejected",
     "dispute_upheld",
     "earned",
+    "earned_anew",
     "gain_share_earned",
     "gain_share_lowered",
     "invoiced",

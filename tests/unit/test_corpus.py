@@ -25,6 +25,7 @@ from contracts.commands import (
     Outcome,
     SubmitEvidence,
 )
+from contracts.commercial import HoldEffect, HoldKind
 from contracts.contract import Contract, Role
 from contracts.document import DocumentRefused, decode, read_contract
 from contracts.errors import EngagementError
@@ -142,7 +143,20 @@ def command_line(words: str, option: str) -> Callable[[str], str]:
 
 def hold(*parts: str) -> str:
     nothing = money("0.00 CNY")
-    held = Hold(id="HB1", placed=money("100.00 CNY"), released=nothing, forfeited=nothing)
+    held = Hold(
+        id="HB1",
+        kind=HoldKind.VALUE_BET,
+        effect=HoldEffect.BLOCK_INVOICING,
+        clause="5.1",
+        fee="project",
+        placed=money("100.00 CNY"),
+        placed_tax=nothing,
+        released=nothing,
+        forfeited=nothing,
+        reserved=nothing,
+        placed_by="contract",
+        placed_at=instant("2025-04-27T09:00:00Z"),
+    )
     for part in parts:
         released = money(part if " " in part else f"{part} CNY")
         held.require(released)

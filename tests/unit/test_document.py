@@ -647,7 +647,11 @@ def test_a_time_zone_is_one_of_the_tz_database(zone):
         ("roles: [expert]", "roles: expert", "a list"),
         ("zh: 项目费}", "zh: {}}", "text"),
         ("title: {en: Go-live, zh: 系统上线}", "title: Go-live", "a mapping of keys to values"),
-        ("effect: block_invoicing", "effect: block", "one of block_invoicing, withhold_payment, reserve_refund"),
+        (
+            "effect: block_invoicing",
+            "effect: block",
+            "one of block_invoicing, withhold_payment, reserve_refund",
+        ),
         ("reads: trend", "reads: trends", "one of trend, settlement"),
         ("reads: trend}", "x: trend}", "the required key reads"),
         (

@@ -10,7 +10,7 @@ from activities.books import Books
 from activities.postgres import Pool
 from contracts.setting import Book
 from lifecycle.orders.approvals import Requested
-from lifecycle.orders.books import AskReversal, ClosePeriod
+from lifecycle.orders.books import AskReversal, ClosePeriod, PeriodClosed
 from tollkeeper.checkpoints import checkpoints_in, compare, seal_books
 from tollkeeper.cli.approval import told
 from tollkeeper.cli.common import (
@@ -78,7 +78,14 @@ def close(
             entity=entity,
             month=month,
         )
-    closed = in_the_records(lambda pool: Books(pool).close_period(order))
+    given = settings()
+
+    async def closing(pool: Pool) -> PeriodClosed:
+        closed = await Books(pool).close_period(order)
+        await seal_books(pool, given.checkpoints_folder(), signer_of(given.data))
+        return closed
+
+    closed = in_the_records(closing)
     if output.json:
         return dump(closed)
     out.print(

@@ -4,7 +4,17 @@ One module an area; the checks run in the order in which the areas are named her
 """
 
 # isort: off
-from tollkeeper.verify import ledger, documents, holds, adjustments, approvals, engagements, effects, books
+from tollkeeper.verify import (
+    ledger,
+    documents,
+    holds,
+    adjustments,
+    approvals,
+    engagements,
+    effects,
+    books,
+    receivables,
+)
 
 # isort: on
 from tollkeeper.verify.core import INVARIANTS, Check, Verification, verify
@@ -21,5 +31,6 @@ __all__ = [
     "engagements",
     "holds",
     "ledger",
+    "receivables",
     "verify",
 ]

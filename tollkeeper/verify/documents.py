@@ -39,8 +39,8 @@ def _documents_add_up(row: Row) -> Iterator[str]:
     "c.6",
     "The lines of a code and rate come to its tax group, whose tax is the rate, with their signs",
     """
-    select number || ' ' || tax_code || ' ' || tax_rate as name, i.currency, l.lines, t.tax_rate,
-           t.net_minor, t.tax_minor,
+    select number || ' ' || tax_code || ' ' || tax_rate as name, i.currency, i.purpose, l.lines,
+           t.tax_rate, t.net_minor, t.tax_minor,
            jsonb_path_query_array(c.document, '$.fees[*] ? (@.prices == "gross").id') as gross_fees
     from invoice_tax t join invoice i using (number)
     join contract_version c on c.contract_id = i.contract_id and c.version = i.contract_version
@@ -61,7 +61,8 @@ def _tax_by_rate(row: Row) -> Iterator[str]:
     lines, rate = row["lines"], Fraction(row["tax_rate"])
     yield from differs("taxed on lines", sum(line["taxable"] for line in lines), row["net_minor"])
     yield from differs("tax on lines", sum(line["tax"] for line in lines), row["tax_minor"])
-    for line in lines:
+    # A delta of a small net may have its rounding on the other side.
+    for line in lines if row["purpose"] != "delta" else ():
         if line["taxable"] * line["tax"] < 0:
             yield f"found tax {line['tax']} on {line['taxable']}, expected it on the same side of 0"
     # A line that corrects another takes back a part of its tax instead.
@@ -141,9 +142,9 @@ CREDITS = """
     select {name} as name, currency, sum(net_minor) as net_minor, sum(tax_minor) as tax_minor,
            sum(taken_net_minor) as taken_net_minor, sum(taken_tax_minor) as taken_tax_minor
     from (
-        select l.number, l.line, l.tax_code, l.tax_rate, b.currency, l.net_minor, l.tax_minor,
-               b.taken_minor as taken_net_minor, b.taken_tax_minor
-        from invoice_line l join billed_line b using (number, line)
+        select number, line, tax_code, tax_rate, currency, net_minor, tax_minor,
+               taken_minor as taken_net_minor, taken_tax_minor
+        from billed_line
     ) lines
     group by {by}, currency having bool_or(taken_net_minor <> 0 or taken_tax_minor <> 0)
     order by {by}

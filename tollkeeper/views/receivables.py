@@ -161,7 +161,8 @@ def _receipt(row: Row) -> ReceiptOnRecord:
         customer=row["customer"],
         amount=money(row["amount_minor"], currency),
         applied=tuple(
-            Part(invoice=invoice, amount=money(minor, currency)) for invoice, minor in row["applied"]
+            Part(invoice=invoice, amount=money(minor, currency))
+            for invoice, minor in row["applied"]
         ),
         refunded=money(row["refunded_minor"], currency),
         left=money(row["left_minor"], currency),

@@ -1,5 +1,7 @@
 """Caps, advance, service credits and gain share on a real PostgreSQL."""
 
+import asyncio
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from activities.advances import Advances
 from activities.approvals import Approvals
 from activities.gain_share import GainShares
+from activities.receivables import take_in
 from activities.service_credits import ServiceCredits
 from contracts.commercial import (
     Advance,
@@ -22,12 +25,20 @@ from contracts.contract import Contract
 from contracts.errors import CapExceeded, LossBoundExceeded, NotAuthorised, TransitionError
 from contracts.fields import Title
 from contracts.money import Money
+from contracts.setting import Book
 from lifecycle.approval import RequestState
 from lifecycle.orders import Billed
 from lifecycle.orders.adjustments import GrantServiceCredit, IssueAdvance, ReportGainShare
-from lifecycle.orders.approvals import ExpireRequest, RejectRequest, Requested, SignRequest
+from lifecycle.orders.approvals import (
+    AskAgain,
+    ExpireRequest,
+    RejectRequest,
+    Requested,
+    SignRequest,
+)
+from lifecycle.receivables import BankReceipt
 from tests.integration.conftest import Story
-from tollkeeper.queries import invoice
+from tollkeeper.queries import DocumentDetail, invoice
 from tollkeeper.verify import verify
 from tollkeeper.views.adjustments import caps, gain_share_reports, service_credits
 
@@ -113,9 +124,9 @@ async def granted(one: Story, credit: str, number: str, amount: int) -> Requeste
     return await ServiceCredits(one.pool).grant_service_credit(named)
 
 
-async def signed(one: Story, asked: Requested, day: str = "2025-02-04") -> Requested:
+async def signed(one: Story, asked: Requested) -> Requested:
     """By two people with authority, the last of whom carries it out."""
-    for person in ("li.wei", "gao.feng"):
+    for person, day in (("li.wei", "2025-02-10"), ("gao.feng", "2025-02-11")):
         order = one.order(
             SignRequest,
             f"{asked.request}:{person}",
@@ -127,8 +138,19 @@ async def signed(one: Story, asked: Requested, day: str = "2025-02-04") -> Reque
     return answer
 
 
+async def asked_again(one: Story, lapsed: Requested) -> Requested:
+    order = one.order(AskAgain, "again", "2025-04-01", "request", request=lapsed.request)
+    return await Approvals(one.pool).ask_again(order.model_copy(update={"by": "sun.hao"}))
+
+
 async def settled(one: Story, period: str, benefit: int, **more: str) -> Requested:
     return await signed(one, await reported(one, period, benefit, **more))
+
+
+async def paper_of(one: Story, done: Requested) -> DocumentDetail:
+    """The document that an approved request issued."""
+    assert done.document
+    return await invoice(one.pool, done.document)
 
 
 async def levels(one: Story) -> dict[str, tuple[str, str, str, str]]:
@@ -198,9 +220,9 @@ async def test_an_advance_is_billed_once_and_deducted_by_the_invoices_of_its_fee
     assert billed.gross == cny(190_800)  # 180,000 and 6 %
     assert (await levels(one))["fee:project"][2] == "0.00"
     assert await balance(one, "2110") == -18_000_000
-    with pytest.raises(TransitionError, match=r"ADV1"):
-        again = one.order(IssueAdvance, "advance-again", "2024-10-16")
-        await Advances(one.pool).issue_advance(again.model_copy(update={"by": "sun.hao"}))
+    again = one.order(IssueAdvance, "again", "2024-10-16").model_copy(update={"by": "sun.hao"})
+    with pytest.raises(TransitionError, match="ADV1"):
+        await Advances(one.pool).issue_advance(again)
     await one.delivered("M1")  # deducts a quarter of 360,000
     assert await balance(one, "2110") == -9_000_000
     assert (await levels(one))["fee:project"][2] == "360000.00"
@@ -224,15 +246,27 @@ async def test_only_delivery_lead_and_finance_bill_an_advance(one):
         await advanced(one, "li.wei")
 
 
-async def test_an_engagement_with_a_rest_of_its_advance_does_not_close(story, agreed):
-    advance = CLAUSES["advance"].model_copy(update={"recovered": Fraction(1, 100)})
-    one = story(contract=agreed.model_copy(update={"advance": advance}))
-    await one.opened()
-    await one.consulted()
-    await one.proceeded()
+async def test_an_advance_that_no_invoice_would_deduct_is_refused(one):
+    """M2 to M4 come to 900,000; a quarter of that is enough, and of 540,000 it is not."""
+    await one.delivered("M1")
+    await one.delivered("M2")
+    await one.delivered("M3")
+    with pytest.raises(TransitionError, match=r"found 180000\.00 CNY .* at most the 67500\.00"):
+        await advanced(one)
+
+
+async def test_an_engagement_with_a_rest_of_its_advance_does_not_close(one):
     await advanced(one)
-    with pytest.raises(TransitionError, match="2110"):
+    with pytest.raises(TransitionError, match="account 2110 stands at -18000000"):
         await one.closed(shelved=True)
+
+
+async def test_nothing_new_is_charged_in_an_engagement_that_is_closed(one):
+    await one.closed(shelved=True)
+    with pytest.raises(TransitionError, match="found it closed on 2026-02-02"):
+        await advanced(one)
+    with pytest.raises(TransitionError, match="found it closed on 2026-02-02"):
+        await reported(one, "2025-Q1", 1_100_000)
 
 
 async def test_a_benefit_is_billed_once_it_is_approved_and_reserved_until_then(one):
@@ -245,9 +279,8 @@ async def test_a_benefit_is_billed_once_it_is_approved_and_reserved_until_then(o
     with pytest.raises(TransitionError, match="waiting for approval"):
         await reported(one, "2025-Q2", 1)
     done = await signed(one, asked)
-    assert done.document
     assert (await levels(one))["gain_share:X1"] == ("150000.00", "0.00", "110000.00", "40000.00")
-    paper = await invoice(one.pool, done.document)
+    paper = await paper_of(one, done)
     assert (paper.net, paper.gross) == (cny(110_000), cny(116_600))
     assert await balance(one, "4030") == -11_000_000
     assert await balance(one, "1200") == 0
@@ -259,6 +292,8 @@ async def test_a_report_that_comes_to_nothing_frees_what_it_reserved(one):
     no = one.order(RejectRequest, "no", "2025-02-04", request=asked.request, reason="no baseline")
     await Approvals(one.pool).reject_request(no.model_copy(update={"by": "gao.feng"}))
     assert (await levels(one))["gain_share:X1"][1] == "0.00"
+    with pytest.raises(TransitionError, match="expected the period to be reported anew"):
+        await asked_again(one, asked)
     asked = await reported(one, "2025-Q1", 600_000, request="-2")
     late = one.order(ExpireRequest, "late", "2025-03-31", request=asked.request)
     await Approvals(one.pool).expire_request(late)
@@ -275,7 +310,7 @@ async def test_a_lower_benefit_to_date_credits_what_was_billed_before(one):
     """R8: 110,000, then 1,100,000 - 600,000 earns 40,000 to date."""
     first = await settled(one, "2025-Q1", 1_100_000)
     second = await settled(one, "2025-Q2", -600_000)
-    paper = await invoice(one.pool, second.document)
+    paper = await paper_of(one, second)
     assert (paper.document, paper.net, paper.corrects) == (
         "credit_note",
         cny(70_000),
@@ -290,7 +325,7 @@ async def test_a_lower_benefit_to_date_credits_what_was_billed_before(one):
 async def test_a_correction_of_a_period_is_trued_up(one):
     await settled(one, "2025-Q1", 1_100_000)
     await settled(one, "2025-Q2", 100_000)  # 130,000 to date
-    await settled(one, "2025-Q1", 500_000, request="-corrected")
+    await settled(one, "2025-Q1", 500_000, request="-corrected", day="2025-02-04")
     last = (await gain_share_reports(one.pool, one.id))[-1]
     assert (last.benefit_to_date, last.fee_to_date, last.amount) == (
         cny(600_000),
@@ -305,7 +340,7 @@ async def test_a_loss_is_credited_on_the_fees_and_billed_there_again_when_it_is_
     await one.delivered("M1")
     before = await levels(one)
     pain = await settled(one, "2025-Q1", -300_000)  # a quarter of 200,000
-    paper = await invoice(one.pool, pain.document)
+    paper = await paper_of(one, pain)
     assert (paper.document, paper.net) == ("credit_note", cny(50_000))
     assert (await levels(one))["fee:project"][2] == "310000.00"
     assert (await levels(one))["gain_share:X1"][2] == "0.00"
@@ -313,6 +348,31 @@ async def test_a_loss_is_credited_on_the_fees_and_billed_there_again_when_it_is_
     after = await levels(one)
     assert after["fee:project"] == before["fee:project"]
     assert after["gain_share:X1"] == ("150000.00", "0.00", "150000.00", "0.00")
+    assert await is_verified(one)
+
+
+async def test_a_true_up_goes_back_over_the_latest_documents_first(one):
+    """One credit note on two invoices: what the second quarter earned, and part of the first."""
+    first = await settled(one, "2025-Q1", 1_000_000)  # 90,000
+    second = await settled(one, "2025-Q2", 200_000)  # 130,000 to date
+    down = await settled(one, "2025-Q3", -700_000)  # 40,000 to date
+    paper = await paper_of(one, down)
+    assert paper.net == cny(90_000)
+    assert [(line.corrects, line.net) for line in paper.lines] == [
+        (f"{second.document}/1", cny(40_000)),
+        (f"{first.document}/1", cny(50_000)),
+    ]
+    assert await is_verified(one)
+
+
+async def test_of_fifty_reports_at_once_one_is_taken(one):
+    """What the others would bill is not reserved beside it."""
+    told = await asyncio.gather(
+        *(reported(one, f"P{n}", 1_100_000) for n in range(50)), return_exceptions=True
+    )
+    assert sum(isinstance(each, Requested) for each in told) == 1
+    assert {type(each) for each in told} == {Requested, TransitionError}
+    assert (await levels(one))["gain_share:X1"][1] == "110000.00"
     assert await is_verified(one)
 
 
@@ -342,16 +402,50 @@ async def test_a_service_credit_is_a_credit_note_within_the_limit(one):
     """E25: 2 % of 1,800,000."""
     billed = await one.delivered("M1")
     done = await signed(one, await granted(one, "SC1", billed.number, 30_000))
-    paper = await invoice(one.pool, done.document)
+    paper = await paper_of(one, done)
     assert (paper.document, paper.net, paper.gross) == ("credit_note", cny(30_000), cny(31_800))
     assert paper.corrects == billed.number
     assert (await levels(one))["fee:project"][2] == "330000.00"
-    await granted(one, "SC2", billed.number, 5_000)
+    lapsed = await granted(one, "SC2", billed.number, 5_000)
+    late = one.order(ExpireRequest, "late", "2025-03-31", request=lapsed.request)
+    await Approvals(one.pool).expire_request(late)
+    await asked_again(one, lapsed)
     with pytest.raises(TransitionError, match=r"found 2000\.00 CNY, .* at most 1000\.00, .* 7\.2"):
         await granted(one, "SC3", billed.number, 2_000)
     assert [(row.id, row.state.value) for row in await service_credits(one.pool, one.id)] == [
         ("SC1", "approved"),
+        ("SC2", "expired"),
         ("SC2", "pending"),
+    ]
+    assert await is_verified(one)
+
+
+async def test_a_service_credit_on_a_paid_invoice_is_the_customers_credit(one):
+    """E25: of 31,800 gross, 1,600 is still open."""
+    billed = await one.delivered("M1")
+    receipt = BankReceipt(
+        book=Book.SANDBOX,
+        seller="QM",
+        account="CN62",
+        reference="B1",
+        received_on=date(2025, 1, 2),
+        amount=cny(380_000),  # of 381,600
+        customer="HD",
+        text=f"payment of {billed.number}",
+    )
+    await take_in(one.pool, (receipt,), "clerk", datetime(2025, 1, 2, tzinfo=UTC))
+    await signed(one, await granted(one, "SC1", billed.number, 30_000))
+    posted = await one.pool.fetch(
+        """
+        select account, side, amount_minor from posting p join journal_group g on g.id = p.group_id
+        where g.code = 'E25' order by account
+        """
+    )
+    assert [tuple(row) for row in posted] == [
+        ("1100", "C", 160_000),
+        ("2300", "C", 3_020_000),
+        ("2400", "D", 180_000),
+        ("4090", "D", 3_000_000),
     ]
     assert await is_verified(one)
 

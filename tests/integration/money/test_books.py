@@ -143,7 +143,11 @@ async def test_a_closed_month_moves_a_posting_to_the_first_open_day_and_keeps_wh
 async def test_each_book_and_each_seller_closes_its_own_periods(pool, books):
     await booked(pool, "sandbox", book=Book.SANDBOX)
     await books.close_period(closing())
-    for key, where in [("s", {"book": Book.SANDBOX}), ("o", {"entity": "OTHER"})]:
+    elsewhere: list[tuple[str, dict[str, Any]]] = [
+        ("s", {"book": Book.SANDBOX}),
+        ("o", {"entity": "OTHER"}),
+    ]
+    for key, where in elsewhere:
         group = await booked(pool, key, "2025-03-31", **where)
         assert (await dates(pool, group))[0] == date(2025, 3, 31)
     assert await faults(pool) == {}
@@ -307,7 +311,7 @@ def signer(tmp_path):
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def folder(tmp_path: Path) -> Path:
     return tmp_path / "checkpoints"
 
 
@@ -467,7 +471,7 @@ async def test_an_office_that_runs_seals_by_itself(pool, books, folder, signer, 
 
 
 @pytest.fixture
-async def money(books, story) -> Books:
+async def money(books: Books, story) -> Books:
     """The engagement E1 is open in the live book."""
     await story("E1", clock=ClockKind.LIVE).opened()
     return books

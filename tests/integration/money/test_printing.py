@@ -75,6 +75,26 @@ async def test_an_issued_invoice_is_printed_as_it_is_in_the_records(story, pool,
         assert fact in said
 
 
+async def test_retention_that_is_taxed_on_release_says_what_is_not_taxed_yet(
+    story, pool, retaining
+):
+    """c.6: with the tax on release, 5 % of the net are retained, and 95 % are taxed now."""
+    assert retaining.retention
+    later = retaining.retention.model_copy(update={"base": "net", "tax": "release"})
+    one = story(contract=retaining.model_copy(update={"retention": later}))
+    await one.opened()
+    await one.consulted()
+    await one.proceeded()
+    said = text(await document(pool, (await one.delivered("M1")).number))
+    for fact in (
+        "CN-VAT-6 6% 342,000.00 20,520.00",  # 360,000.00 - 18,000.00, and 6 % of it
+        "Gross 价税合计 380,520.00",
+        "Payable now 本次应付 362,520.00 CNY",
+        "Of the net, 18,000.00 CNY is taxed when it is released.",
+    ):
+        assert fact in said
+
+
 async def test_nothing_that_happens_later_changes_a_printed_byte(story, pool, key_account):
     one = story(contract=key_account)
     await one.live()

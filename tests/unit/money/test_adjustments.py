@@ -1,4 +1,4 @@
-"""Gain share and caps: the arithmetic of the clauses."""
+"""Gain share, caps, advance and service credits: the arithmetic of the clauses."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.commercial import Ceiling, GainBand, GainShare
+from contracts.commercial import Advance, Ceiling, GainBand, GainShare, ServiceCredits
 from contracts.document import read_contract
-from contracts.errors import CapExceeded
+from contracts.errors import CapExceeded, TransitionError
 from contracts.fields import Title
 from contracts.money import Money, round_half_away
-from lifecycle.caps import Level, authorised, by_level, changes
-from lifecycle.gain_share import Report, fee_to_date, true_up
+from lifecycle.advance import require_recoverable
+from lifecycle.caps import Level, authorised, by_level, changes, price
+from lifecycle.credits import Room, in_turn
+from lifecycle.gain_share import Report, billed_again, fee_to_date, true_up
+from lifecycle.invoice import BilledLine, Purpose
+from lifecycle.service_credits import limit, require_within
+from lifecycle.tax import Taxed
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "key-account.yaml"
 CONTRACT = read_contract(EXAMPLE.read_text(encoding="utf-8"), str(EXAMPLE))
@@ -103,6 +108,13 @@ def test_an_explanation_names_what_was_agreed_and_what_was_reported():
         ("190000", "190000.00"),
         ("190000.00", None),
     ]
+
+
+def test_what_a_loss_took_of_a_fee_is_billed_on_that_fee_again_first():
+    borne = {"a": cny(30), "b": cny(20)}
+    assert billed_again(SHARE, cny(40), borne) == [("a", cny(30)), ("b", cny(10))]
+    assert billed_again(SHARE, cny(60), borne) == [("a", cny(30)), ("b", cny(20)), ("X1", cny(10))]
+    assert billed_again(SHARE, cny(60), {}) == [("X1", cny(60))]
 
 
 minors = st.integers(-(10**13), 10**13).map(lambda minor: Money(minor, "CNY"))
@@ -218,3 +230,124 @@ def test_an_amended_contract_changes_each_level_by_the_difference():
     after = {"contract": cny(7), "fee:a": cny(4), "fee:b": cny(3)}
     assert changes(before, after) == {"contract": cny(2), "fee:a": cny(-1), "fee:b": cny(3)}
     assert changes({}, before) == before
+
+
+def test_a_fee_with_tax_inside_counts_with_it():
+    """So that the parts of the fee come to it: 318 is 300 and 6 %."""
+    fees = tuple(fee.model_copy(update={"prices": "gross"}) for fee in CONTRACT.fees)
+    gross = CONTRACT.model_copy(update={"fees": fees})
+    part = Taxed(cny(300), cny(18))
+    assert price(CONTRACT, Purpose.MILESTONE, "project", part, 1) == cny(300)
+    assert price(gross, Purpose.MILESTONE, "project", part, 1) == cny(318)
+    assert price(gross, Purpose.CORRECTION, "project", part, -1) == cny(-318)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.ADVANCE, Purpose.RETENTION])
+def test_what_another_invoice_counts_is_not_counted_twice(purpose):
+    assert price(CONTRACT, purpose, "project", Taxed(cny(300), cny(18)), 1) == cny(0)
+
+
+# Advance and service credits.
+
+
+ADVANCE = Advance(
+    id="ADV1",
+    clause="3.4",
+    title=Title(en="Advance"),
+    fee="project",
+    amount=cny(315_000),
+    recovered=Fraction(1, 4),
+)
+
+
+def test_an_advance_is_at_most_what_the_milestones_to_come_deduct():
+    contract = CONTRACT.model_copy(update={"advance": ADVANCE})
+    require_recoverable(contract, set())  # a quarter of 1,260,000
+    with pytest.raises(TransitionError, match=r"315000\.00 CNY .* at most the 225000\.00"):
+        require_recoverable(contract, {"M1"})
+
+
+def test_a_contract_without_the_clause_has_no_advance_and_no_service_credit():
+    with pytest.raises(TransitionError, match="found no advance"):
+        require_recoverable(CONTRACT, set())
+    with pytest.raises(TransitionError, match="found no service_credits"):
+        limit(CONTRACT)
+
+
+def test_service_credits_are_limited_to_a_share_of_the_fee_without_its_tax():
+    clause = ServiceCredits(clause="7.2", fee="project", limit=Fraction(1, 50))
+    contract = CONTRACT.model_copy(update={"service_credits": clause})
+    assert limit(contract) == cny(36_000)  # 2 % of 1,800,000
+    fees = tuple(fee.model_copy(update={"prices": "gross"}) for fee in CONTRACT.fees)
+    inside = contract.model_copy(update={"fees": fees})
+    assert limit(inside).minor == 3_396_226  # 36,000 / 1.06 = 33,962.264
+    require_within(contract, cny(30_000), cny(6_000))
+    for amount in (6_001, 0, -1):
+        with pytest.raises(TransitionError, match=r"at most 6000\.00, for 30000\.00 of 36000\.00"):
+            require_within(contract, cny(30_000), cny(amount))
+
+
+# A credit over several lines.
+
+
+def billed(number: str, net: Money, taken: int = 0) -> BilledLine:
+    line = BilledLine(
+        number=number,
+        line=1,
+        fee="project",
+        clause="4.1",
+        title=Title(en="M1"),
+        tax_code="CN-VAT-6",
+        tax_rate=Fraction(3, 50),
+        billed=Taxed(net, net.share(Fraction(3, 50))),
+        taken=Taxed(Money(0, "CNY"), Money(0, "CNY")),
+    )
+    return line.model_copy(update={"taken": line.part(Money(taken, "CNY"))})
+
+
+def test_a_credit_goes_over_its_lines_in_turn():
+    lines = [billed("A", cny(100)), billed("B", cny(100))]
+    rooms = {name: Room(open=cny(106), paid=cny(0)) for name in "AB"}
+    parts = in_turn(lines, rooms, cny(150))
+    assert [(line.number, part) for line, part in parts] == [
+        ("A", Taxed(cny(100), cny(6))),
+        ("B", Taxed(cny(50), cny(3))),
+    ]
+
+
+def test_a_credit_leaves_out_what_is_held_or_disputed_of_an_invoice():
+    """Of 106 gross, 53 is neither open nor paid."""
+    rooms = {"A": Room(open=cny(13), paid=cny(40))}
+    ((_, part),) = in_turn([billed("A", cny(100))], rooms, cny(50))
+    assert part == Taxed(cny(50), cny(3))
+    assert rooms["A"].settled(part.gross) == cny(40)
+    with pytest.raises(TransitionError, match=r"found 51\.00 CNY .* at most the 50\.00"):
+        in_turn([billed("A", cny(100))], rooms, cny(51))
+
+
+nets = st.integers(1, 10**6)
+
+
+@given(
+    st.lists(st.tuples(nets, st.fractions(0, 1), st.fractions(0, 1)), min_size=1, max_size=6),
+    st.fractions(0, 1),
+)
+def test_a_credit_is_within_what_is_left_of_each_line_and_open_or_paid_of_each_invoice(
+    given_lines, wanted
+):
+    """c.5-8: and it comes to what was asked for, or is refused."""
+    lines, rooms = [], {}
+    for position, (net, taken, share) in enumerate(given_lines):
+        line = billed(str(position), Money(net, "CNY"), int(net * taken))
+        lines.append(line)
+        rooms[line.number] = Room(open=line.left.gross.share(share), paid=Money(0, "CNY"))
+    net = Money(int(sum(line.left.net.minor for line in lines) * wanted), "CNY")
+    try:
+        parts = in_turn(lines, rooms, net)
+    except TransitionError:
+        return
+    assert sum(part.net.minor for _, part in parts) == net.minor
+    for line, part in parts:
+        assert 0 <= part.net.minor <= line.left.net.minor
+        assert 0 <= part.tax.minor <= line.left.tax.minor
+        assert part.gross.minor <= rooms[line.number].open.minor

@@ -27,7 +27,7 @@ create table invoice (                     -- written once: invoices and credit 
     due_on           date not null check (due_on >= issued_on),
     currency         char(3) not null,
     net_minor        bigint not null check (net_minor >= 0 and net_minor < 1000000000000000),
-    tax_minor        bigint not null check (tax_minor >= 0 and tax_minor < 1000000000000000),
+    tax_minor        bigint not null check ((tax_minor >= 0 or purpose = 'delta') and tax_minor < 1000000000000000),
     gross_minor      bigint not null check (gross_minor = net_minor + tax_minor),
     -- Of the gross, at issue: not to be paid yet, or paid before; of the net: taxed on a later document.
     retained_minor    bigint not null default 0 check (retained_minor >= 0),
@@ -79,20 +79,33 @@ create table invoice_tax (                 -- written once: one row a code and r
     primary key (number, tax_code, tax_rate)
 );
 
-create view billed_line as                 -- a line as far as it is taxed, and what was taken back of that
+-- A line as far as it is taxed and as change orders made it, and what was taken back of that. What a
+-- delta invoice bills more is a line of its own; what a delta document bills less is of the line corrected.
+create view billed_line as
     select l.number, l.line, i.engagement_id, i.currency, l.fee, l.clause, l.title, l.tax_code,
-           l.tax_rate, l.net_minor - l.deferred_minor as taxable_minor, l.tax_minor,
+           l.tax_rate, l.net_minor + t.changed_minor as net_minor,
+           l.net_minor - l.deferred_minor + t.changed_minor as taxable_minor,
+           l.tax_minor + t.changed_tax_minor as tax_minor,
            t.taken_minor, t.taken_taxable_minor, t.taken_tax_minor
     from invoice_line l
     join invoice i using (number)
     cross join lateral (
-        select coalesce(sum(sign * c.net_minor), 0)::bigint as taken_minor,
-               coalesce(sum(sign * (c.net_minor - c.deferred_minor)), 0)::bigint as taken_taxable_minor,
-               coalesce(sum(sign * c.tax_minor), 0)::bigint as taken_tax_minor
+        select coalesce(-sum(sign * c.net_minor) filter (where delta), 0)::bigint as changed_minor,
+               coalesce(-sum(sign * c.tax_minor) filter (where delta), 0)::bigint as changed_tax_minor,
+               coalesce(sum(sign * c.net_minor) filter (where not delta), 0)::bigint as taken_minor,
+               coalesce(sum(sign * (c.net_minor - c.deferred_minor)) filter (where not delta), 0)::bigint
+                   as taken_taxable_minor,
+               coalesce(sum(sign * c.tax_minor) filter (where not delta), 0)::bigint as taken_tax_minor
         from invoice_line c join invoice d on d.number = c.number
-        cross join lateral (select case d.document when 'credit_note' then 1 else -1 end as sign) s
+        cross join lateral (
+            select case d.document when 'credit_note' then 1 else -1 end as sign,
+                   d.purpose = 'delta' as delta
+        ) s
         where c.corrects_number = l.number and c.corrects_line = l.line
-    ) t;
+          and not (delta and sign = -1 and (c.net_minor, c.tax_minor) > (0, 0))
+    ) t
+    where i.purpose <> 'delta'
+       or i.document = 'invoice' and (l.net_minor, l.tax_minor) > (0, 0);
 
 select written_once('invoice');
 select written_once('invoice_line');

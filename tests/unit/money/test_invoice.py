@@ -1,0 +1,391 @@
+"""What stands on a document with several fees: rates, prices, retention, an advance, credits."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.calendar import Period
+from contracts.commercial import Advance, Retention, RetentionStep
+from contracts.contract import Contract, MilestoneLine, Tax
+from contracts.explanation import Input
+from contracts.fields import Title
+from contracts.money import Money
+from lifecycle.invoice import (
+    BilledLine,
+    Draft,
+    credit_of,
+    deduct,
+    draft,
+    fixed_fee_line,
+    milestone_lines,
+    parts_of,
+    retain,
+    retention_now,
+    without_forfeited,
+)
+from lifecycle.tax import Taxed, nothing
+from tests.unit.lifecycle.conftest import CONTRACT, cny, property_of, travels
+
+PROOF = Input(name="acceptance", value="accepted", source="wang.fang")
+NONE = nothing("CNY")
+FEES = ("project", "licences", "travel", "hosting")
+"""6 % net, 13 % with its tax inside, 6 % with its tax inside, 13 % net."""
+
+
+def with_fees() -> Contract:
+    project = CONTRACT.fee("project")
+    more = tuple(
+        project.model_copy(update={"id": id, "tax": tax, "prices": prices})
+        for id, tax, prices in [
+            ("licences", "VAT-13", "gross"),
+            ("travel", None, "gross"),
+            ("hosting", "VAT-13", "net"),
+        ]
+    )
+    return CONTRACT.model_copy(
+        update={
+            "fees": (*CONTRACT.fees, *more),
+            "taxes": (Tax(clause="3.4", code="VAT-13", rate=Fraction(13, 100)),),
+        }
+    )
+
+
+RATES = with_fees()
+amounts = st.integers(min_value=1, max_value=10**9).map(lambda minor: Money(minor, "CNY"))
+of_fees = st.lists(st.tuples(st.sampled_from(FEES), amounts), min_size=1, max_size=8)
+
+
+def priced(*lines: tuple[str, Money]) -> Draft:
+    return draft(
+        RATES,
+        [
+            fixed_fee_line(RATES, f"T{n}", fee, "4.1", Title(en=fee), amount, PROOF)
+            for n, (fee, amount) in enumerate(lines)
+        ],
+    )
+
+
+def billed(document: Draft) -> list[BilledLine]:
+    return [
+        BilledLine(
+            number="INV-1",
+            line=position,
+            fee=line.fee,
+            clause=line.clause,
+            title=line.title,
+            tax_code=line.tax_code,
+            tax_rate=line.tax_rate,
+            billed=Taxed(line.taxable, line.tax),
+            taken=NONE,
+        )
+        for position, line in enumerate(document.lines, start=1)
+    ]
+
+
+def retention(**update: Any) -> Retention:
+    step = RetentionStep(id="all", clause="7.2", after=Period.parse("P1Y"), share=Fraction(1))
+    terms: dict[str, Any] = {
+        "id": "R1",
+        "clause": "7.1",
+        "fee": "project",
+        "rate": Fraction(5, 100),
+        "base": "net",
+        "tax": "invoice",
+        "release": (step,),
+    }
+    return Retention(**(terms | update))
+
+
+# Several rates.
+
+
+def test_each_code_and_rate_has_one_tax_of_all_its_lines():
+    document = priced(("project", cny("0.25")), ("hosting", cny("10.00")), ("project", cny("0.25")))
+    assert [(group.code, group.net, group.tax) for group in document.groups] == [
+        ("CN-VAT-6", cny("0.50"), cny("0.03")),  # 0.03, where 0.015 twice would be 0.04
+        ("VAT-13", cny("10.00"), cny("1.30")),
+    ]
+    assert document.nets() == {"project": cny("0.50"), "hosting": cny("10.00")}
+    assert document.taxes() == {"CN-VAT-6": cny("0.03"), "VAT-13": cny("1.30")}
+
+
+def test_a_price_with_its_tax_inside_explains_its_net():
+    (line,) = priced(("licences", cny("100.00"))).lines
+    assert (line.net, line.tax) == (cny("88.50"), cny("11.50"))
+    assert line.explanation.amount == line.net
+    assert [step.formula for step in line.explanation.steps] == [
+        "gross = amount",
+        "net = gross 100.00 / (1 + 13/100)",
+    ]
+
+
+@property_of
+@given(lines=of_fees)
+def test_a_document_adds_up_by_line_by_fee_and_by_rate(lines):
+    """c.5-7"""
+    document = priced(*lines)
+    for parts in (document.lines, document.groups):
+        assert sum(part.net.minor for part in parts) == document.net.minor
+        assert sum(part.tax.minor for part in parts) == document.tax.minor
+    assert sum(net.minor for net in document.nets().values()) == document.net.minor
+    assert sum(tax.minor for tax in document.taxes().values()) == document.tax.minor
+    for (fee, amount), line in zip(lines, document.lines, strict=True):
+        gross = RATES.fee(fee).prices == "gross"
+        assert (line.net + line.tax if gross else line.net) == amount
+        assert line.explanation.amount == line.net
+    assert travels(document)
+
+
+@property_of
+@given(lines=of_fees, data=st.data())
+def test_the_order_of_the_lines_changes_no_amount(lines, data):
+    def found(document: Draft) -> list[tuple[str, int, int]]:
+        return sorted((line.fee, line.net.minor, line.tax.minor) for line in document.lines)
+
+    assert found(priced(*data.draw(st.permutations(lines)))) == found(priced(*lines))
+
+
+# A milestone.
+
+
+def test_a_milestone_bills_all_its_lines_each_with_a_claim_of_its_own():
+    first, *rest = RATES.milestones
+    line = MilestoneLine(
+        clause="4.5", title=Title(en="Licences"), fee="licences", amount=cny("100.00")
+    )
+    contract = RATES.model_copy(
+        update={"milestones": (first.model_copy(update={"more": (line,)}), *rest)}
+    )
+    lines = milestone_lines(contract, "M1", "eng.E1.milestone.M1", PROOF)
+    assert [(line.claim, line.fee, line.clause) for line in lines] == [
+        ("eng.E1.milestone.M1", "project", "4.1"),
+        ("eng.E1.milestone.M1:2", "licences", "4.5"),
+    ]
+
+
+def test_what_a_hold_forfeited_of_a_milestone_is_not_billed_and_the_other_lines_stay():
+    whole = priced(("project", cny("100.00")), ("travel", cny("10.00")), ("travel", cny("10.00")))
+    rest = without_forfeited(whole, cny("30.00"))
+    assert rest is not None
+    assert [(line.net, line.tax) for line in rest.lines] == [
+        (cny("70.00"), cny("4.20")),
+        *((line.net, line.tax) for line in whole.lines[1:]),
+    ]
+    assert rest.lines[0].explanation.amount == cny("70.00")
+    others = without_forfeited(whole, cny("100.00"))
+    assert others is not None
+    assert others.lines == whole.lines[1:]
+    assert without_forfeited(priced(("project", cny("1.00"))), cny("1.00")) is None
+
+
+@property_of
+@given(lines=of_fees, first=amounts, forfeited=st.fractions(0, 1, max_denominator=50))
+def test_whatever_is_forfeited_the_nets_that_were_earned_are_billed(lines, first, forfeited):
+    whole = priced(("travel", first), *lines)
+    part = whole.lines[0].net.share(forfeited)
+    rest = without_forfeited(whole, part)
+    assert rest is not None
+    assert rest.net == whole.net - part
+    for line in rest.lines[-len(lines) :]:
+        before = next(each for each in whole.lines if each.claim == line.claim)
+        assert line.net == before.net
+        if line.prices == "gross":
+            assert line.tax == before.tax
+
+
+# Retention (R7).
+
+
+def test_retention_to_date_is_rounded_and_this_invoice_is_the_rest_r7():
+    """5 % of three times 33.33: 1.6665, 3.333, 4.9995."""
+    before, kept = cny("0.00"), []
+    for n in range(3):
+        base = Money(3333 * n, "CNY")
+        kept.append(retention_now(retention(), cny("99.99"), base, cny("33.33"), before))
+        before += kept[-1]
+    assert kept == [cny("1.67"), cny("1.66"), cny("1.67")]
+
+
+@property_of
+@given(
+    nets=st.lists(amounts, min_size=1, max_size=6),
+    rate=st.fractions(0, 1, max_denominator=100),
+    limit=st.none() | st.fractions(0, 1, max_denominator=100),
+)
+def test_retention_to_date_is_the_rate_of_the_base_to_date_up_to_the_limit(nets, rate, limit):
+    """c.5-12, whatever the invoices it comes in."""
+    terms, fee = retention(rate=rate, limit=limit), Money(sum(n.minor for n in nets), "CNY")
+    base = before = cny("0.00")
+    for net in nets:
+        now = retention_now(terms, fee, base, net, before)
+        assert 0 <= now.minor <= net.minor + 1
+        base, before = base + net, before + now
+        most = base.share(rate) if limit is None else fee.share(limit)
+        assert before.minor == min(base.share(rate).minor, most.minor)
+
+
+def test_a_retention_taxed_on_the_invoice_is_a_part_of_the_claim_with_its_tax_inside():
+    document = retain(priced(("project", cny("1000.00"))), retention(), cny("50.00"))
+    assert (document.net, document.tax) == (cny("1000.00"), cny("60.00"))
+    assert document.retained == Taxed(cny("47.17"), cny("2.83"))  # 60.00 * 50.00 / 1,060.00
+    assert document.payable == cny("1010.00")
+
+
+def test_a_retention_taxed_at_its_release_leaves_its_tax_out():
+    """E03: tax on N - R alone; other fees of the same rate keep theirs."""
+    document = retain(
+        priced(("project", cny("1000.00")), ("travel", cny("106.00"))),
+        retention(tax="release"),
+        cny("50.00"),
+    )
+    assert (document.net, document.deferred) == (cny("1100.00"), cny("50.00"))
+    (group,) = document.groups
+    assert (group.net, group.tax) == (cny("1050.00"), cny("63.00"))
+    assert document.retained == Taxed(cny("50.00"), cny("0.00"))
+    assert document.payable == cny("1113.00")
+
+
+@property_of
+@given(
+    lines=of_fees,
+    rate=st.fractions(0, 1, max_denominator=100),
+    tax=st.sampled_from(["invoice", "release"]),
+    recovered=st.fractions(0, 1, max_denominator=100),
+    advance=st.none() | amounts,
+)
+def test_what_is_to_be_paid_is_never_less_than_nothing(lines, rate, tax, recovered, advance):
+    terms = retention(rate=rate, tax=tax)
+    document = priced(("project", cny("1.00")), *lines)
+    net = document.of_fee("project").net
+    document = retain(document, terms, retention_now(terms, net, cny("0.00"), net, cny("0.00")))
+    if advance:
+        line = billed(priced(("project", advance)))[0]
+        document = deduct(document, an_advance(recovered), line)
+    assert document.payable.minor >= 0
+    parts = (document.retained.gross, document.withheld.gross, document.advance.gross)
+    assert document.gross == sum(parts, document.payable)
+    assert document.taxes()["CN-VAT-6"].minor >= document.advance.tax.minor
+    assert sum(group.net.minor for group in document.groups) == (
+        document.net.minor - document.deferred.minor
+    )
+    assert travels(document)
+
+
+# The advance (E06).
+
+
+def an_advance(recovered: Fraction) -> Advance:
+    return Advance(
+        id="A1",
+        clause="3.6",
+        title=Title(en="Advance"),
+        fee="project",
+        amount=cny("1.00"),
+        recovered=recovered,
+    )
+
+
+def test_an_advance_is_deducted_by_its_share_until_nothing_is_left_of_it_and_its_tax():
+    (line,) = billed(priced(("project", cny("100.05"))))
+    deducted = []
+    for net in ("200.00", "200.00", "200.00"):
+        document = deduct(priced(("project", cny(net))), an_advance(Fraction(1, 5)), line)
+        taken = Taxed(line.taken.net + document.advance.net, line.taken.tax + document.advance.tax)
+        line = line.model_copy(update={"taken": taken})
+        deducted.append(document.advance)
+    assert [part.net for part in deducted] == [cny("40.00"), cny("40.00"), cny("20.05")]
+    assert line.left == NONE
+    assert (
+        deduct(priced(("hosting", cny("9.00"))), an_advance(Fraction(1, 5)), line).advance == NONE
+    )
+
+
+# Credits (R6).
+
+
+def credited(document: Draft, parts: list[tuple[BilledLine, Taxed]]) -> Draft:
+    return draft(
+        RATES,
+        [
+            credit_of(
+                line, part, claim=f"C{n}", clause="9", explanation=document.lines[0].explanation
+            )
+            for n, (line, part) in enumerate(parts)
+        ],
+    )
+
+
+@property_of
+@given(lines=of_fees, cuts=st.lists(st.fractions(0, 1, max_denominator=20), max_size=5))
+def test_a_document_credited_whole_in_any_parts_ends_at_zero_by_line_and_by_rate(lines, cuts):
+    """c.5-8"""
+    document = priced(*lines)
+    left, by_rate = billed(document), {group.code: group.tax for group in document.groups}
+    for cut in [*cuts, Fraction(1)]:
+        gross = Money(sum(line.left.gross.minor for line in left), "CNY").share(cut)
+        parts = parts_of(left, gross)
+        if not parts:
+            continue
+        note = credited(document, parts)
+        assert note.gross == gross
+        for group in note.groups:
+            by_rate[group.code] -= group.tax
+            assert by_rate[group.code].minor >= 0
+        given_back = {line.line: part for line, part in parts}
+        left = [
+            line.model_copy(
+                update={
+                    "taken": Taxed(
+                        line.taken.net + given_back.get(line.line, NONE).net,
+                        line.taken.tax + given_back.get(line.line, NONE).tax,
+                    )
+                }
+            )
+            for line in left
+        ]
+    assert {line.left for line in left} == {NONE}
+    assert set(by_rate.values()) == {cny("0.00")}
+
+
+def test_a_credit_has_the_code_and_rate_of_its_line_whatever_the_contract_says_now():
+    line = billed(priced(("project", cny("100.00"))))[0].model_copy(
+        update={"tax_code": "CN-VAT-9", "tax_rate": Fraction(9, 100)}
+    )
+    note = credited(priced(("project", cny("1.00"))), [(line, line.part(cny("50.00")))])
+    (group,) = note.groups
+    assert (group.code, group.net, group.tax) == ("CN-VAT-9", cny("50.00"), cny("3.00"))
+    assert group.calculation.rule == "R6 cumulative over the parts of a line"
+    corrects = note.lines[0].corrects
+    assert corrects
+    assert (corrects.number, corrects.line) == ("INV-1", 1)
+
+
+def test_a_part_that_was_to_be_taxed_later_has_no_tax_to_give_back():
+    """E13, where the retention has its tax at release."""
+    (line,) = billed(priced(("project", cny("950.00"))))
+    note = draft(
+        RATES,
+        [
+            credit_of(
+                line,
+                Taxed(cny("50.00"), cny("0.00")),
+                claim="C1",
+                clause="7.1",
+                explanation=priced(("project", cny("1.00"))).lines[0].explanation,
+                untaxed=True,
+            )
+        ],
+    )
+    assert (note.net, note.tax, note.deferred) == (cny("50.00"), cny("0.00"), cny("50.00"))
+    assert note.groups[0].net == cny("0.00")
+
+
+@pytest.mark.parametrize("prices", ["net", "gross"])
+def test_a_delta_of_both_signs_has_taxes_of_both_signs_that_come_to_that_of_the_sum(prices):
+    fee = "project" if prices == "net" else "travel"
+    document = priced((fee, cny("100.00")), (fee, cny("-33.33")))
+    assert [line.tax.minor > 0 for line in document.lines] == [True, False]
+    assert document.tax == priced((fee, cny("66.67"))).tax
