@@ -9,7 +9,7 @@ import asyncpg
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement
-from activities.caps import bill, require_within
+from activities.caps import bill
 from activities.hold_rows import insert_hold, move
 from activities.ledger import post
 from activities.periods import open_day
@@ -38,7 +38,7 @@ from lifecycle.invoice import (
     series,
     without_forfeited,
 )
-from lifecycle.ledger import earned, invoiced
+from lifecycle.ledger import earned, invoiced, missed_before_earned
 from lifecycle.milestone import Acceptance
 from lifecycle.orders import (
     A,
@@ -106,16 +106,20 @@ async def _bill_micro(connection: Connection, order: BillMicroConsulting) -> Bil
 
 async def _evaluate(connection: Connection, order: EvaluateMilestone) -> Done:
     terms = await agreement(connection, order.engagement_id)
-    priced = await _milestone(connection, order, terms)
-    for fee, net in priced.nets().items() if priced else ():
+    priced = _priced(order, terms)
+    for fee, net in priced.nets().items():
         await post(connection, order, terms, earned(net, fee=fee), part=fee)
+    for hold_id, lost in await _forfeited(connection, order, terms):
+        fee = terms.contract.milestone(order.milestone).fee
+        group = missed_before_earned(lost, fee=fee, hold=hold_id)
+        await post(connection, order, terms, group, part=hold_id)
     await happened(
         connection,
         order,
         terms,
         EventType.MILESTONE_EVALUATED,
         milestone=order.milestone,
-        earned=str(priced.net if priced else Money(0, terms.contract.currency)),
+        earned=str(priced.net),
     )
     return Done()
 
@@ -146,23 +150,40 @@ async def _bill_milestone(connection: Connection, order: BillMilestone) -> Bille
 
 
 async def _milestone(
-    connection: Connection, order: EvaluateMilestone | BillMilestone, terms: Agreement
+    connection: Connection, order: BillMilestone, terms: Agreement
 ) -> Draft | None:
     """What a milestone bills, priced, without what holds on it have forfeited; none if that is all."""
+    priced = _priced(order, terms)
+    forfeited = await _forfeited(connection, order, terms)
+    if not forfeited:
+        return priced
+    nothing = Money(0, terms.contract.currency)
+    return without_forfeited(priced, sum((lost for _, lost in forfeited), nothing))
+
+
+def _priced(order: EvaluateMilestone | BillMilestone, terms: Agreement) -> Draft:
+    """All that a milestone's acceptance earns."""
     proof = _acceptance(terms, order.acceptance)
     claim = order.workflow_id
-    priced = draft(terms.contract, milestone_lines(terms.contract, order.milestone, claim, proof))
-    forfeited = await connection.fetchval(
+    return draft(terms.contract, milestone_lines(terms.contract, order.milestone, claim, proof))
+
+
+async def _forfeited(
+    connection: Connection, order: EvaluateMilestone | BillMilestone, terms: Agreement
+) -> list[tuple[str, Money]]:
+    """What each hold that keeps the milestone from being invoiced has forfeited, net."""
+    rows = await connection.fetch(
         """
-        select coalesce(sum(forfeited_minor), 0)::bigint from hold_balance
+        select hold_id, forfeited_minor from hold_balance
         where engagement_id = $1 and milestone = $2 and effect = 'block_invoicing'
+          and forfeited_minor > 0
+        order by hold_id
         """,
         order.engagement_id,
         order.milestone,
     )
-    if not forfeited:
-        return priced
-    return without_forfeited(priced, Money(forfeited, terms.contract.currency))
+    currency = terms.contract.currency
+    return [(row["hold_id"], Money(row["forfeited_minor"], currency)) for row in rows]
 
 
 async def _blocked_by(connection: Connection, order: BillMilestone) -> tuple[str, ...]:
@@ -377,10 +398,9 @@ async def issue(
     """
     if document == "invoice":
         await _keep_loss_bound(connection, terms, priced.net)
-    levels = counted(terms.contract, priced, document, purpose)
-    await require_within(connection, terms, levels)
     head = await _numbered(connection, order, terms, document, purpose, corrects)
     await _write(connection, order, terms, head, priced, part)
+    levels = counted(terms.contract, priced, document, purpose)
     await bill(connection, order, terms, levels, head.number)
     message = _for_finance(terms, head, priced)
     kind = EventType.INVOICE_ISSUED if document == "invoice" else EventType.CREDIT_NOTE_ISSUED

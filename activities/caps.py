@@ -21,13 +21,19 @@ from lifecycle.orders import A, Order
 async def authorise(
     connection: Connection, order: Order[A], terms: Agreement, before: Contract | None = None
 ) -> None:
-    """Authorise the value of the contract, or what it changes against the version before (E28)."""
+    """Authorise the value of the contract, or what it changes against the version before (E28).
+
+    Raises:
+        CapExceeded: a level would be lowered below what is reserved and billed of it.
+    """
     earlier = authorised(before) if before else {}
     raised, lowered = _by_sign(changes(earlier, authorised(terms.contract)))
     if raised:
         await post(connection, order, terms, value_authorised(raised), part="raised")
     if lowered:
         await post(connection, order, terms, value_lowered(lowered), part="lowered")
+        for level in await levels(connection, terms):
+            level.require(Money(0, terms.contract.currency))
 
 
 async def require_within(connection: Connection, terms: Agreement, asked: Amounts) -> None:
@@ -62,7 +68,12 @@ async def free(connection: Connection, order: Order[A], terms: Agreement, held: 
 async def bill(
     connection: Connection, order: Order[A], terms: Agreement, parts: Amounts, number: str
 ) -> None:
-    """Count a document at its levels: a positive part uses value, a negative one gives it back."""
+    """Count a document at its levels: a positive part uses value, a negative one gives it back.
+
+    Raises:
+        CapExceeded: too little is left at a level; with the transaction, the document is undone.
+    """
+    await require_within(connection, terms, parts)
     used, given_back = _by_sign(parts)
     if used:
         await post(connection, order, terms, value_billed(used, invoice=number), part=number)

@@ -188,13 +188,13 @@ async def _final_account(connection: Connection, terms: Agreement) -> Closed:
     row = await connection.fetchrow(
         """
         select
-            (select coalesce(sum(p.amount_minor), 0) from posting p
-             join journal_group g on g.id = p.group_id
-             where g.engagement_id = $1 and p.account = '4000' and p.side = 'C')::bigint as fixed,
+            (select coalesce(sum(case p.side when 'C' then p.amount_minor else -p.amount_minor end), 0)
+             from posting p join journal_group g on g.id = p.group_id
+             where g.engagement_id = $1 and p.account = '4000')::bigint as fixed,
             (select coalesce(sum(released_minor), 0) from hold_balance
-             where engagement_id = $1)::bigint as released,
+             where engagement_id = $1 and bet is not null)::bigint as released,
             (select coalesce(sum(forfeited_minor), 0) from hold_balance
-             where engagement_id = $1)::bigint as forfeited
+             where engagement_id = $1 and bet is not null)::bigint as forfeited
         """,
         terms.engagement_id,
     )

@@ -8,7 +8,7 @@ from activities.billing import issue
 from activities.hold_decisions import Part, ask_to_decide
 from activities.hold_rows import hold_of, insert_hold, move
 from activities.ledger import post
-from activities.postgres import Connection, Pool, once
+from activities.postgres import Connection, Pool, once, transaction
 from activities.timeline import happened
 from activities.value_bets import verdict_of
 from contracts.commercial import Decision, HoldEffect, HoldKind
@@ -48,7 +48,8 @@ class Holdbacks:
             NotFound: the window has no verdict, or the hold is not placed.
             TransitionError: more than is held.
         """
-        return await once(self.pool, order, lambda connection: _settle(connection, order))
+        async with transaction(self.pool) as connection:
+            return await _settle(connection, order)
 
     @activity.defn
     async def forfeit_holdback(self, order: ForfeitHoldback) -> Decided:
@@ -58,7 +59,8 @@ class Holdbacks:
             NotFound: the window has no verdict, or the hold is not placed.
             TransitionError: more than is held.
         """
-        return await once(self.pool, order, lambda connection: _settle(connection, order))
+        async with transaction(self.pool) as connection:
+            return await _settle(connection, order)
 
 
 async def _place(connection: Connection, order: PlaceHoldback) -> Placed:

@@ -388,6 +388,9 @@ class Contract(Agreement):
     def milestone(self, milestone_id: str) -> Milestone:
         return _named(self.milestones, milestone_id, "milestone")
 
+    def milestones_of(self, phase: Phase) -> tuple[Milestone, ...]:
+        return tuple(terms for terms in self.milestones if terms.phase is phase)
+
     def bet(self, bet_id: str) -> Bet:
         return _named(self.bets, bet_id, "bet")
 

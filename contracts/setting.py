@@ -27,7 +27,10 @@ EngagementId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9
 
 
 class Setting(BaseModel):
-    """The engagement a process belongs to, its clock, its working days and who may sign."""
+    """The engagement a process belongs to, its clock, its working days and who may sign.
+
+    `version` is that of the contract which names them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,6 +38,7 @@ class Setting(BaseModel):
     clock: ClockKind
     calendar: BusinessCalendar
     people: People
+    version: int = 1
 
     @property
     def book(self) -> Book:

@@ -19,8 +19,9 @@ FOR_GOOD = {
 class Standing(BaseModel):
     """How far an engagement has come.
 
-    `in_use` names the clauses that act already, each with what they did; `taxed` the fees that are
-    on a document, or held; `held_back` what holds keep of a milestone, or have forfeited, net.
+    `retired` names milestones of earlier versions, `in_use` the clauses that act already, each with
+    what they did, `taxed` the fees that are on a document, or held. `held_back` is what holds keep
+    of a milestone, or have forfeited, net.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +33,7 @@ class Standing(BaseModel):
     accepted: frozenset[str]
     """Earned, on an invoice or not."""
     billed: frozenset[str]
+    retired: frozenset[str]
     in_use: dict[str, str]
     taxed: frozenset[str]
     held_back: dict[str, Money]
@@ -59,6 +61,9 @@ def require_possible(
 def _obstacles(
     old: Contract, new: Contract, standing: Standing, retroactive: bool
 ) -> Iterator[str]:
+    if new.id != old.id:
+        yield f"found contract {new.id}, expected {old.id}"
+        return
     if standing.closed:
         yield "the engagement is closed"
     if new.version != old.version + 1:
@@ -154,7 +159,9 @@ def _amounts_differ(
 def _added(old: Contract, new: Contract, standing: Standing) -> Iterator[str]:
     known = {milestone.id for milestone in old.milestones}
     for milestone in new.milestones:
-        if milestone.id not in known and _over(old, milestone.phase, standing):
+        if milestone.id in standing.retired:
+            yield f"milestone {milestone.id}: found it added again, expected a new id"
+        elif milestone.id not in known and _over(old, milestone.phase, standing):
             yield (
                 f"milestone {milestone.id}: found it added to {milestone.phase.value}, which is "
                 "over, expected a phase that runs or is to come"

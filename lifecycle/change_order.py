@@ -23,6 +23,8 @@ from lifecycle.invoice import (
     Draft,
     Kind,
     Line,
+    PricedLine,
+    Purpose,
     draft,
     fixed_fee_line,
     milestone_lines,
@@ -188,10 +190,13 @@ def price(old: Contract, new: Contract, bills: Sequence[Bill]) -> Pricing:
 
 def billed_as(contract: Contract, bill: Bill) -> dict[str, Taxed]:
     """What a bill would say under a version of the contract, by fee, had it been issued under that."""
-    return {
-        line.fee: Taxed(line.net, line.tax)
-        for line in _draft(contract, bill.what, bill.number, bill.forfeited).lines
-    }
+    lines = _lines(contract, bill.what, bill.number, bill.forfeited)
+    return {line.fee: Taxed(line.net, line.tax) for line in lines}
+
+
+def billed_of(purpose: str, key: str) -> str:
+    """What an invoice bills: micro-consulting, or the milestone of its key `eng.E.milestone.M1:bill`."""
+    return MICRO if purpose == Purpose.MICRO else key.rpartition(":")[0].rpartition(".")[2]
 
 
 def document(new: Contract, pricing: Pricing, change: str) -> Draft:
@@ -218,7 +223,9 @@ def _line(new: Contract, corrected: Corrected, change: str, lower: bool) -> Line
         clause=line.clause,
         inputs=(
             Input(name="old", value=str(corrected.before), source=f"{new.id}, version before"),
-            Input(name="new", value=str(corrected.after), source=f"{contract}, clause {line.clause}"),
+            Input(
+                name="new", value=str(corrected.after), source=f"{contract}, clause {line.clause}"
+            ),
         ),
         steps=(Calculation(formula=formula, exact=str(net)),),
     )
@@ -274,7 +281,7 @@ def _spread(lines: Sequence[BilledLine], delta: Taxed) -> Iterator[tuple[BilledL
 def _priced(what: str, old: Contract, new: Contract, bill: Bill | None) -> Iterator[PricedChange]:
     forfeited = bill.forfeited if bill else Money(0, new.currency)
     one, other = (
-        {line.fee: line for line in _draft(each, what, what, forfeited).lines}
+        {line.fee: line for line in _lines(each, what, what, forfeited)}
         if what in _named(each)
         else {}
         for each in (old, new)
@@ -307,17 +314,16 @@ def _holdback(old: Contract, new: Contract) -> PricedChange:
     )
 
 
-def _draft(contract: Contract, what: str, claim: str, forfeited: Money) -> Draft:
+def _lines(contract: Contract, what: str, claim: str, forfeited: Money) -> tuple[PricedLine, ...]:
     """The bill of a milestone, or of micro-consulting, as a version has it."""
     proof = Input(name="billed", value=claim, source=what)
     if what == MICRO:
         fee = contract.fee(contract.micro_consulting.fee)
         line = fixed_fee_line(contract, claim, fee.id, fee.clause, fee.title, fee.amount, proof)
-        return draft(contract, (line,))
+        return draft(contract, (line,)).lines
     priced = draft(contract, milestone_lines(contract, what, claim, proof))
-    if not forfeited.minor:
-        return priced
-    return draft(contract, without_forfeited(priced, forfeited))
+    left = without_forfeited(priced, forfeited) if forfeited.minor else priced
+    return left.lines if left else ()
 
 
 def _named(contract: Contract) -> list[str]:

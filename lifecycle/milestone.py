@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.calendar import BusinessCalendar
 from contracts.commands import AcceptMilestone, RejectMilestone, SubmitEvidence
-from contracts.contract import Milestone
+from contracts.contract import Contract, Milestone
 from contracts.errors import TransitionError
 from contracts.events import Event, EventType
 
@@ -17,6 +17,8 @@ class MilestoneState(StrEnum):
     IN_ACCEPTANCE = "in_acceptance"
     ACCEPTED = "accepted"
     BILLED = "billed"
+    WITHDRAWN = "withdrawn"
+    """Taken out of the contract by a change order."""
 
 
 class Acceptance(BaseModel):
@@ -118,6 +120,19 @@ def clock_ended(work: MilestoneWork) -> tuple[MilestoneWork, list[Event]]:
     if not work.terms.acceptance.deemed:
         raise TransitionError(f"clause {work.terms.clause} has no deemed acceptance")
     return _accepted(work, f"clause:{work.terms.clause}", work.due_at, deemed=True, command_id=None)
+
+
+def amended(work: MilestoneWork, contract: Contract) -> MilestoneWork:
+    """With the terms of the contract's new version; a clock that runs ends as it was to end.
+
+    What is accepted keeps its terms. What the new version does not have is withdrawn.
+    """
+    if work.acceptance is not None:
+        return work
+    for terms in contract.milestones:
+        if terms.id == work.terms.id:
+            return work.model_copy(update={"terms": terms})
+    return work.model_copy(update={"state": MilestoneState.WITHDRAWN, "due_at": None})
 
 
 def billed(work: MilestoneWork) -> MilestoneWork:

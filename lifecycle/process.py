@@ -63,6 +63,7 @@ class MilestoneProcessState(ProcessState):
     """One milestone."""
 
     work: MilestoneWork
+    told: bool = False
 
 
 class BetState(ProcessState):
@@ -89,6 +90,13 @@ class RequestProcessState(ProcessState):
     asked_at: datetime
 
 
+class ChangeOrderState(ProcessState):
+    """One change order that both sides signed, by its id in the database; `due_at` its effective date."""
+
+    change: str
+    due_at: datetime
+
+
 class EngagementState(ProcessState):
     """The engagement as a whole; `phase` is where it stands on its line (spec 11.1)."""
 
@@ -104,6 +112,8 @@ class EngagementState(ProcessState):
     micro_running: bool = False
     decided_at: datetime | None = None
     begun: tuple[Phase, ...] = ()
+    started: tuple[str, ...] = ()
+    """The milestones that have their process."""
     accepted: dict[str, datetime] = Field(default_factory=dict)
     bets_running: bool = False
     bets_settled: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ The same state gives the same bytes: files are sorted and stored as they are, wi
 
 import json
 from collections import Counter
+from datetime import date
 from hashlib import sha256
 from io import BytesIO
 from typing import Any
@@ -83,40 +84,24 @@ def hash_of(content: Json) -> str:
 
 
 async def _files(connection: Connection, engagement_id: str) -> dict[str, Any]:
-    versions = await connection.fetch(
-        """
-        select c.* from contract_version c where (c.contract_id, c.version) in (
-            select contract_id, contract_version from engagement where engagement_id = $1
-            union select contract_id, contract_version from invoice where engagement_id = $1
-        ) order by c.contract_id, c.version
-        """,
-        engagement_id,
-    )
     head = await connection.fetchrow(
         "select * from engagement where engagement_id = $1", engagement_id
     )
     if head is None:
         raise NotFound(f"found engagement {engagement_id!r}, expected one that was opened")
-    current = f"{head['contract_id']}@v{head['contract_version']}"
-    documents = {f"{row['contract_id']}@v{row['version']}": row["document"] for row in versions}
+    versions = await _versions(connection, engagement_id)
+    current = _contract(head)
+    documents = {_contract(row): row["document"] for row in versions}
     calendar = Contract.model_validate(documents[current]).working_calendar()
     timeline = await _timeline(connection, engagement_id)
     return {
         "engagement.json": {
             "id": engagement_id,
             "contract": current,
-            "book": head["book"],
-            "clock": head["clock"],
-            "phase": head["phase"],
-            **_instants(head, "opened_at", "proceeded_at", "closed_at"),
+            **_facts(head, "book", "clock", "phase", "opened_at", "proceeded_at", "closed_at"),
         },
         "contracts.json": [
-            {
-                "contract": f"{row['contract_id']}@v{row['version']}",
-                "digest": row["digest"],
-                "effective_on": row["effective_on"].isoformat(),
-                "indicators": row["indicators"],
-            }
+            {"contract": _contract(row), **_facts(row, "digest", "effective_on", "indicators")}
             for row in versions
         ],
         # The very text that its digest is of.
@@ -133,14 +118,36 @@ async def _files(connection: Connection, engagement_id: str) -> dict[str, Any]:
             "days_on": [day.isoformat() for day in calendar.days_on],
         },
         "timeline.json": timeline,
-        "acceptances.json": _acceptances(timeline, documents[current]),
+        "acceptances.json": _acceptances(timeline),
         "readings.json": await _readings(connection, engagement_id),
         "verdicts.json": await _verdicts(connection, engagement_id),
+        "requests.json": await _requests(connection, engagement_id),
         "holds.json": await _holds(connection, engagement_id),
         "decisions.json": await _decisions(connection, engagement_id),
         "documents.json": await _documents(connection, engagement_id),
+        "receipts.json": await _receipts(connection, engagement_id),
+        "refunds.json": await _refunds(connection, engagement_id),
+        "disputes.json": await _disputes(connection, engagement_id),
+        "gain_share.json": await _gain_share(connection, engagement_id),
+        "periods.json": await _periods(connection, engagement_id),
         "journal.json": await _journal(connection, engagement_id),
     }
+
+
+async def _versions(connection: Connection, engagement_id: str) -> list[Row]:
+    """Each contract version that something of the engagement was done under."""
+    return await connection.fetch(
+        """
+        select c.* from contract_version c where (c.contract_id, c.version) in (
+            select contract_id, contract_version from engagement where engagement_id = $1
+            union select contract_id, contract_version from invoice where engagement_id = $1
+            union select split_part(facts->>'contract', '@v', 1),
+                         split_part(facts->>'contract', '@v', 2)::integer
+            from event where engagement_id = $1 and type = 'engagement.opened'
+        ) order by c.contract_id, c.version
+        """,
+        engagement_id,
+    )
 
 
 async def _timeline(connection: Connection, engagement_id: str) -> list[Json]:
@@ -151,11 +158,10 @@ async def _timeline(connection: Connection, engagement_id: str) -> list[Json]:
         """,
         engagement_id,
     )
-    return [dict(row) | _instants(row, "occurred_at") for row in rows]
+    return [_facts(row, *row.keys()) for row in rows]
 
 
-def _acceptances(timeline: list[Json], document: Json) -> list[Json]:
-    amounts = {milestone["id"]: milestone["amount"] for milestone in document["milestones"]}
+def _acceptances(timeline: list[Json]) -> list[Json]:
     accepted, evidence = [], {}
     for event in timeline:
         if event["type"] == "milestone.submitted":
@@ -165,7 +171,6 @@ def _acceptances(timeline: list[Json], document: Json) -> list[Json]:
             accepted.append(
                 {
                     "milestone": milestone,
-                    "amount": amounts[milestone],
                     "by": event["actor"],
                     "at": event["occurred_at"],
                     "deemed": event["facts"]["deemed"],
@@ -184,13 +189,7 @@ async def _readings(connection: Connection, engagement_id: str) -> list[Json]:
         engagement_id,
     )
     readings = [
-        dict(row)
-        | _instants(row, "occurred_at")
-        | {
-            "number": number,
-            "measured_on": row["measured_on"].isoformat(),
-            "value": f"{row['value']:f}",
-        }
+        _facts(row, *row.keys()) | {"number": number, "value": f"{row['value']:f}"}
         for number, row in enumerate(rows, start=1)
     ]
     return [reading | {"sha256": hash_of(reading)} for reading in readings]
@@ -216,9 +215,43 @@ async def _verdicts(connection: Connection, engagement_id: str) -> list[Json]:
             "started_on": row["started_on"].isoformat(),
             "readings_known": row["readings_known"],
             "result": row["result"],
-            **_instants(row, "occurred_at"),
+            "occurred_at": row["occurred_at"].isoformat(),
         }
         for row in rows
+    ]
+
+
+async def _requests(connection: Connection, engagement_id: str) -> list[Json]:
+    requests = await connection.fetch(
+        """
+        select * from approval_request where engagement_id = $1
+        order by requested_at, request_id collate "C"
+        """,
+        engagement_id,
+    )
+    signatures = await connection.fetch(
+        """
+        select s.* from approval_signature s join approval_request r using (request_id)
+        where r.engagement_id = $1 order by s.signed_at, s.person
+        """,
+        engagement_id,
+    )
+    names = (
+        "decision", "subject", "payload", "digest", "requested_by", "requested_at", "expires_at",
+        "effect_key", "needed", "state", "decided_by", "decided_at", "reason", "document",
+    )  # fmt: skip
+    return [
+        {
+            "id": row["request_id"],
+            **_facts(row, *names),
+            **_amounts(row, "amount"),
+            "signatures": [
+                _facts(signature, "person", "digest", "signed_at")
+                for signature in signatures
+                if signature["request_id"] == row["request_id"]
+            ],
+        }
+        for row in requests
     ]
 
 
@@ -233,18 +266,18 @@ async def _holds(connection: Connection, engagement_id: str) -> list[Json]:
         """,
         engagement_id,
     )
+    names = (
+        "clause", "kind", "effect", "condition", "fee", "bet", "milestone", "invoice",
+        "invoice_line", "reason", "evidence", "placed_by", "placed_at", "state", "disputed_at",
+        "due_at", "extensions", "clocks",
+    )  # fmt: skip
     return [
         {
             "id": hold["hold_id"],
-            **{name: hold[name] for name in ("clause", "kind", "effect", "fee", "bet", "invoice")},
-            "balance": _amounts(hold, "placed", "released", "forfeited", "held"),
+            **_facts(hold, *names),
+            "balance": _amounts(hold, "placed", "released", "forfeited", "held", "reserved"),
             "movements": [
-                {
-                    "movement": row["movement"],
-                    "key": row["key"],
-                    **_amounts(row, "amount"),
-                    **_instants(row, "occurred_at"),
-                }
+                {**_facts(row, "movement", "key", "occurred_at"), **_amounts(row, "amount", "tax")}
                 for row in movements
                 if row["hold_id"] == hold["hold_id"]
             ],
@@ -258,11 +291,17 @@ async def _decisions(connection: Connection, engagement_id: str) -> list[Json]:
         'select * from decision_record where engagement_id = $1 order by key collate "C"',
         engagement_id,
     )
-    names = ("key", "decision", "decided_by", "document", "explanations")
+    names = (
+        "key", "decision", "requested_by", "decided_by", "clause", "decided_on", "document",
+        "explanations",
+    )  # fmt: skip
     return [
-        {name: row[name] for name in names}
-        | _amounts(row, "amount")
-        | {"hold": row["hold_id"], "decided_on": row["decided_on"].isoformat()}
+        {
+            **_facts(row, *names),
+            **_amounts(row, "amount"),
+            "hold": row["hold_id"],
+            "request": row["request_id"],
+        }
         for row in rows
     ]
 
@@ -282,32 +321,140 @@ async def _documents(connection: Connection, engagement_id: str) -> list[Json]:
         """,
         engagement_id,
     )
-    names = ("number", "document", "series", "year", "sequence", "key", "tax_code", "tax_rate")
+    taxes = await connection.fetch(
+        """
+        select t.*, i.currency from invoice_tax t join invoice i using (number)
+        where i.engagement_id = $1 order by t.tax_code collate "C", t.tax_rate collate "C"
+        """,
+        engagement_id,
+    )
+    names = (
+        "number", "document", "purpose", "series", "year", "sequence", "key", "part", "customer",
+        "issued_on", "due_on", "corrects",
+    )  # fmt: skip
+    amounts = (
+        "net", "tax", "gross", "retained", "withheld", "advance", "advance_tax", "deferred",
+    )  # fmt: skip
     return [
-        {name: row[name] for name in (*names, "withheld", "corrects")}
-        | {
-            "contract": f"{row['contract_id']}@v{row['contract_version']}",
-            "issued_on": row["issued_on"].isoformat(),
-            **_amounts(row, "net", "tax", "gross"),
-            "tax_calculation": row["tax_explanation"],
-            "lines": [
-                {
-                    **{name: line[name] for name in ("line", "claim", "clause", "title")},
-                    **_amounts(line, "net"),
-                    "explanation": line["explanation"],
-                }
-                for line in lines
-                if line["number"] == row["number"]
-            ],
+        {
+            **_facts(row, *names),
+            "contract": _contract(row),
+            **_amounts(row, *amounts),
+            "taxes": [_tax(tax) for tax in taxes if tax["number"] == row["number"]],
+            "lines": [_line(line) for line in lines if line["number"] == row["number"]],
         }
         for row in rows
     ]
 
 
+def _line(row: Row) -> Json:
+    corrected = row["corrects_number"] and f"{row['corrects_number']}/{row['corrects_line']}"
+    names = ("line", "claim", "clause", "fee", "title", "tax_code", "tax_rate", "explanation")
+    return {
+        **_facts(row, *names),
+        **_amounts(row, "net", "tax", "deferred"),
+        "corrects": corrected,
+    }
+
+
+def _tax(row: Row) -> Json:
+    calculation = {"calculation": row["explanation"]}
+    return {
+        "code": row["tax_code"],
+        "rate": row["tax_rate"],
+        **_amounts(row, "net", "tax"),
+    } | calculation
+
+
+async def _receipts(connection: Connection, engagement_id: str) -> list[Json]:
+    """What the bank said of the money that pays, or paid, invoices of the engagement."""
+    rows = await connection.fetch(
+        """
+        select * from receipt where receipt_id in (
+            select p.item from posting p join journal_group g on g.id = p.group_id
+            where g.engagement_id = $1 and p.account = '2300'
+        ) order by receipt_id collate "C"
+        """,
+        engagement_id,
+    )
+    names = ("account", "reference", "received_on", "payer", "text")
+    return [
+        {"id": row["receipt_id"], **_facts(row, *names), **_amounts(row, "amount")} for row in rows
+    ]
+
+
+async def _refunds(connection: Connection, engagement_id: str) -> list[Json]:
+    rows = await connection.fetch(
+        'select * from refund where engagement_id = $1 order by refund_id collate "C"',
+        engagement_id,
+    )
+    names = (
+        "source",
+        "pay_to",
+        "reason",
+        "requested_by",
+        "requested_at",
+        "state",
+        "since",
+        "evidence",
+    )
+    return [
+        {"id": row["refund_id"], **_facts(row, *names), **_amounts(row, "amount")} for row in rows
+    ]
+
+
+async def _disputes(connection: Connection, engagement_id: str) -> list[Json]:
+    rows = await connection.fetch(
+        'select * from dispute where engagement_id = $1 order by dispute_id collate "C"',
+        engagement_id,
+    )
+    names = (
+        "key", "invoice", "lines", "reason", "raised_by", "raised_at", "state", "closed_by",
+        "closed_at", "ruling", "document",
+    )  # fmt: skip
+    return [
+        {"id": row["dispute_id"], **_facts(row, *names), **_amounts(row, "amount", "upheld")}
+        for row in rows
+    ]
+
+
+async def _gain_share(connection: Connection, engagement_id: str) -> list[Json]:
+    rows = await connection.fetch(
+        "select * from gain_share where engagement_id = $1 order by id", engagement_id
+    )
+    names = ("key", "period", "evidence", "document", "settled_at", "explanation")
+    return [
+        {
+            **_facts(row, *names),
+            "request": row["request_id"],
+            **_amounts(row, "benefit", "benefit_to_date", "fee_to_date", "amount"),
+        }
+        for row in rows
+    ]
+
+
+async def _periods(connection: Connection, engagement_id: str) -> list[Json]:
+    """The closed months of the seller: what would be dated there counts on the first open day."""
+    rows = await connection.fetch(
+        """
+        select distinct c.entity, c.month, c.closed_by, c.closed_at
+        from period_close c join journal_group g on g.entity = c.entity and g.book = c.book
+        where g.engagement_id = $1 order by c.entity, c.month
+        """,
+        engagement_id,
+    )
+    return [_facts(row, "entity", "month", "closed_by", "closed_at") for row in rows]
+
+
 async def _journal(connection: Connection, engagement_id: str) -> Json:
     """The groups in the order of the journal, each with the hash of itself and the one before."""
     groups = await connection.fetch(
-        "select * from journal_group where engagement_id = $1 order by id", engagement_id
+        """
+        select g.*, r.key as reversed_key
+        from journal_group g left join journal_group r on r.id = g.reverses
+        where g.engagement_id = $1 order by g.id
+        """,
+        engagement_id,
     )
     postings = await connection.fetch(
         """
@@ -318,18 +465,11 @@ async def _journal(connection: Connection, engagement_id: str) -> Json:
     )
     lines: dict[int, list[Json]] = {}
     for row in postings:
-        names = ("account", "side", "fee", "hold", "invoice")
-        line = {name: row[name] for name in names} | _amounts(row, "amount")
-        lines.setdefault(row["group_id"], []).append(line)
+        line = _facts(row, "account", "side", "fee", "hold", "invoice", "item")
+        lines.setdefault(row["group_id"], []).append(line | _amounts(row, "amount"))
+    names = ("key", "effect_key", "code", "entity", "customer", "occurred_at", "effective_on")
     chained = [
-        {
-            "key": row["key"],
-            "effect_key": row["effect_key"],
-            "code": row["code"],
-            "effective_on": row["effective_on"].isoformat(),
-            **_instants(row, "occurred_at"),
-            "postings": lines[row["id"]],
-        }
+        {**_facts(row, *names), "reverses": row["reversed_key"], "postings": lines[row["id"]]}
         for row in groups
     ]
     return {"groups": chain(chained), "balances": _balances(postings)}
@@ -364,8 +504,16 @@ def _balances(postings: list[Row]) -> list[Json]:
     ]
 
 
-def _instants(row: Row, *names: str) -> Json:
-    return {name: row[name] and row[name].isoformat() for name in names}
+def _contract(row: Row) -> str:
+    version = row["version"] if "version" in row else row["contract_version"]
+    return f"{row['contract_id']}@v{version}"
+
+
+def _facts(row: Row, *names: str) -> Json:
+    """Those columns of a row, dates and instants as text."""
+    return {
+        name: value.isoformat() if isinstance(value := row[name], date) else value for name in names
+    }
 
 
 def _amounts(row: Row, *names: str) -> Json:

@@ -198,7 +198,7 @@ class Desk:
     async def tell(self, engagement_id: str, clock: "Clock | None" = None) -> None:
         """Have everything that waits for news from the books look again, and start what is missing."""
         clock = clock or await self.clock(engagement_id)
-        await start_missing(self.client, self.pool, self.queue, engagement_id)
+        started = await start_missing(self.client, self.pool, self.queue, engagement_id)
         waiting = await self._processes(
             engagement_id,
             "(kind in ('hold', 'request', 'refund') or waiting_for in ('approval', 'hold'))",
@@ -207,7 +207,7 @@ class Desk:
             with suppress(NotFound):
                 await self._signal(process, "money_moved")
         if clock.kind is ClockKind.TEST:
-            await self._settle(waiting, clock.now)
+            await self._settle([*waiting, *started], clock.now)
 
     async def set_calendar(self, engagement_id: str, command: SetCalendar) -> list[Receipt]:
         """Give every process of an engagement working days decreed after the signature.
@@ -421,6 +421,7 @@ def _first_state(
             clock=clock,
             calendar=contract.working_calendar(),
             people=contract.people(),
+            version=contract.version,
         ),
         now=at,
         contract=contract,

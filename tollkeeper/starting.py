@@ -1,4 +1,4 @@
-"""From the books to the processes: each open hold and request gets the process that runs its clocks."""
+"""From the books to the processes: each open hold, request and change order gets its process."""
 
 import asyncio
 from typing import Any
@@ -11,8 +11,14 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from activities.agreement import agreement, working_days_of
 from activities.postgres import Connection, Pool, transaction
 from contracts.setting import ClockKind, Setting
-from lifecycle.process import HoldProcessState, ProcessState, RequestProcessState
+from lifecycle.process import (
+    ChangeOrderState,
+    HoldProcessState,
+    ProcessState,
+    RequestProcessState,
+)
 from tollkeeper.queries import Row
+from workflows.change_order import ChangeOrderWorkflow
 from workflows.hold import HoldWorkflow
 from workflows.request import RequestWorkflow
 
@@ -22,13 +28,20 @@ OUTAGE_SECONDS = 3.0
 log = structlog.get_logger()
 
 OPEN = """
-    select 'hold' as kind, hold_id as id, engagement_id, placed_at as since from hold
+    select 'hold' as kind, hold_id as id, engagement_id, placed_at as since from hold h
     where state in ('active', 'curing', 'decision_due') and bet is null
+      and (kind <> 'RETENTION' or exists (
+          select from event went
+          where went.engagement_id = h.engagement_id and went.type = 'engagement.went_live'
+      ))
     union all
     select 'request', request_id, engagement_id, requested_at from approval_request
     where state = 'pending'
+    union all
+    select 'change_order', change_id, engagement_id, due_at from change_order
+    where state in ('agreed', 'applied')
 """
-"""What runs a clock; the hold of a bet waits for the bet's own process."""
+"""What runs a clock: the hold of a bet waits for the bet's own process, retention for go-live."""
 
 
 async def starting(client: Client, pool: Pool, queue: str) -> None:
@@ -76,6 +89,7 @@ async def _setting(connection: Connection, engagement_id: str) -> Setting:
         clock=ClockKind.TEST if terms.book == "sandbox" else ClockKind.LIVE,
         calendar=await working_days_of(connection, terms),
         people=terms.contract.people(),
+        version=terms.contract.version,
     )
 
 
@@ -97,6 +111,10 @@ async def _start(client: Client, queue: str, row: Row, setting: Setting) -> None
 def _process(row: Row, setting: Setting) -> tuple[Any, ProcessState]:
     if row["kind"] == "hold":
         return HoldWorkflow.run, HoldProcessState(setting=setting, now=row["now"], hold=row["id"])
+    if row["kind"] == "change_order":
+        return ChangeOrderWorkflow.run, ChangeOrderState(
+            setting=setting, now=row["now"], change=row["id"], due_at=row["since"]
+        )
     return RequestWorkflow.run, RequestProcessState(
         setting=setting, now=row["now"], request=row["id"], asked_at=row["since"]
     )

@@ -296,6 +296,8 @@ def _why_not_accepted(records: Records, terms: Milestone) -> tuple[Reason, str]:
             return Reason.ACCEPTANCE, "handed in, neither accepted nor rejected"
         case MilestoneState.ACCEPTED | MilestoneState.BILLED:
             return Reason.BOOKING, "accepted, its invoice is being booked"
+        case MilestoneState.WITHDRAWN:
+            return Reason.BOOKING, "withdrawn by a change order that is being booked"
 
 
 def _missing_evidence(records: Records, terms: Milestone, process: Process) -> str:

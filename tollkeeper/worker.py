@@ -12,8 +12,11 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+# Imported for what they do when a request is decided, or comes to nothing (activities/approvals.py).
+from activities import gain_share, service_credits  # noqa: F401
 from activities.approvals import Approvals
 from activities.billing import Billing
+from activities.change_orders import ChangeOrders
 from activities.edge import Edge
 from activities.engagements import Engagements
 from activities.export import Export, Receivers
@@ -27,6 +30,7 @@ from tollkeeper.payouts import payouts
 from tollkeeper.relay import relay
 from tollkeeper.settings import EXPORT_QUEUE, TASK_QUEUE
 from tollkeeper.starting import starting
+from workflows.change_order import ChangeOrderWorkflow
 from workflows.delivery import DeliveryWorkflow
 from workflows.engagement import EngagementWorkflow
 from workflows.hold import HoldWorkflow
@@ -43,6 +47,7 @@ WORKFLOWS = [
     ValueBetWorkflow,
     HoldWorkflow,
     RequestWorkflow,
+    ChangeOrderWorkflow,
     DeliveryWorkflow,
     RefundWorkflow,
 ]
@@ -93,7 +98,7 @@ async def working(
     exports = f"{EXPORT_QUEUE}{queue.removeprefix(TASK_QUEUE)}"
     async with httpx.AsyncClient() as http:
         engagements, billing = Engagements(pool), Billing(pool)
-        holds, approvals = Holds(pool), Approvals(pool)
+        holds, approvals, changes = Holds(pool), Approvals(pool), ChangeOrders(pool)
         holdbacks, bets, export = Holdbacks(pool), ValueBets(pool), Export(pool, http, receivers)
         refunds = Refunds(pool, http, provider)
         workflow_worker = Worker(
@@ -114,6 +119,7 @@ async def working(
                 holds.end_hold_clock,
                 approvals.look_at_request,
                 approvals.expire_request,
+                changes.apply_change,
                 bets.read_trend,
                 bets.assess_window,
                 refunds.send_refund,

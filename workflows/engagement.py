@@ -16,7 +16,7 @@ from contracts.commands import (
     Receipt,
     Resume,
 )
-from contracts.contract import Milestone, Phase, Role
+from contracts.contract import Contract, Phase, Role
 from contracts.errors import EngagementError, KeyReused, TransitionError
 from contracts.events import Event, EventType
 from lifecycle import value_position
@@ -243,12 +243,24 @@ class EngagementWorkflow(Process[EngagementState]):
         return self.s.closing is not None
 
     async def delivered(self, phase: Phase) -> None:
-        """Every milestone of the phase accepted and billed."""
-        milestones = [terms for terms in self.s.contract.milestones if terms.phase is phase]
+        """Every milestone of the phase accepted and billed; a change order may add or withdraw some."""
         if phase not in self.s.begun:
-            await self._begin(phase, milestones)
-        wait = Wait(for_whom="milestones", why=f"acceptance in {phase.value}", since=self.s.now)
-        await self.wait_for(lambda: all(m.id in self.s.accepted for m in milestones), wait)
+            self._begin(phase)
+        while True:
+            contract = self.s.contract
+            await self._start_milestones(phase)
+            wait = Wait(for_whom="milestones", why=f"acceptance in {phase.value}", since=self.s.now)
+            await self.wait_for(self._accepted_or_amended(phase, contract), wait)
+            if self.s.contract is contract:
+                return
+            running = [name for name in self.s.started if name not in self.s.accepted]
+            await self.tell_of(self.s.contract, map(self._milestone_process, running))
+
+    def _accepted_or_amended(self, phase: Phase, contract: Contract) -> Callable[[], bool]:
+        return lambda: (
+            self.s.contract is not contract
+            or all(terms.id in self.s.accepted for terms in contract.milestones_of(phase))
+        )
 
     async def value_settled(self) -> None:
         """Live is where the value bets start to run, and no success (BET-01)."""
@@ -300,13 +312,19 @@ class EngagementWorkflow(Process[EngagementState]):
             *suffix,
         )
 
-    async def _begin(self, phase: Phase, milestones: list[Milestone]) -> None:
+    def _begin(self, phase: Phase) -> None:
         self.s.phase = EngagementPhase(phase.value)
         self.s.begun += (phase,)
         begun_at = max((at for at in self.s.accepted.values()), default=self.s.decided_at)
         assert begun_at
         self.note(self._event(EventType.PHASE_BEGUN, begun_at, phase=phase.value))
-        for terms in milestones:
+
+    async def _start_milestones(self, phase: Phase) -> None:
+        """Those that have no process yet."""
+        for terms in self.s.contract.milestones_of(phase):
+            if terms.id in self.s.started:
+                continue
+            self.s.started += (terms.id,)
             await self.start(
                 MilestoneWorkflow.run,
                 MilestoneProcessState(
@@ -315,6 +333,12 @@ class EngagementWorkflow(Process[EngagementState]):
                 "milestone",
                 terms.id,
             )
+
+    def _milestone_process(self, name: str) -> str:
+        return self.s.setting.workflow_id("milestone", name)
+
+    def amend(self, contract: Contract) -> None:
+        self.s.contract = contract
 
     async def _go_live(self) -> None:
         (go_live,) = [terms for terms in self.s.contract.milestones if terms.go_live]

@@ -1,12 +1,12 @@
 """A milestone: evidence, acceptance clock, accepted or deemed, evaluated, billed once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import workflow
 
 from contracts.commands import AcceptMilestone, Receipt, RejectMilestone, SubmitEvidence
-from contracts.contract import Role
+from contracts.contract import Contract, Milestone, Role
 from contracts.errors import EngagementError
 from contracts.events import Event, EventType
 from lifecycle import milestone
@@ -29,13 +29,15 @@ class MilestoneWorkflow(Process[MilestoneProcessState]):
     @workflow.run
     async def run(self, state: MilestoneProcessState) -> None:
         while self.s.work.acceptance is None:
+            if self.s.work.state is MilestoneState.WITHDRAWN:
+                return await self.finish()
             await self.evidence_submitted()
             await self.accepted_rejected_or_deemed()
 
         await self.evaluated(self.s.work.acceptance)
         await self.billed(self.s.work.acceptance)
 
-        await self.report(self.s.work.acceptance.at, milestone=self.s.work.terms.id)
+        await self.told(self.s.work.acceptance)
         await self.finish()
 
     # What people may say.
@@ -82,6 +84,14 @@ class MilestoneWorkflow(Process[MilestoneProcessState]):
         self.s.work, events = milestone.reject(self.s.work, command)
         return events
 
+    def amend(self, contract: Contract) -> None:
+        before = self.s.work.state
+        self.s.work = milestone.amended(self.s.work, contract)
+        if self.s.work.state is not before:
+            facts = {"milestone": self.s.work.terms.id, "version": contract.version}
+            kind = EventType.MILESTONE_WITHDRAWN
+            self.note(Event(type=kind, occurred_at=self.s.now, actor=self.id, facts=facts))
+
     # How each part is done.
 
     async def evidence_submitted(self) -> None:
@@ -91,7 +101,12 @@ class MilestoneWorkflow(Process[MilestoneProcessState]):
             why=f"evidence: {', '.join(self.s.work.terms.evidence)}",
             since=self.s.now,
         )
-        await self.wait_for(lambda: self.s.work.state is not MilestoneState.IN_DELIVERY, wait)
+        await self.wait_for(self._handed_in_or_amended(self.s.work.terms), wait)
+
+    def _handed_in_or_amended(self, terms: Milestone) -> Callable[[], bool]:
+        return lambda: (
+            self.s.work.state is not MilestoneState.IN_DELIVERY or self.s.work.terms != terms
+        )
 
     async def accepted_rejected_or_deemed(self) -> None:
         """The client's working days run; where the clause says so, silence accepts."""
@@ -140,10 +155,19 @@ class MilestoneWorkflow(Process[MilestoneProcessState]):
             billed = await self.book(order)
             if not billed.blocked_by:
                 break
+            await self.told(acceptance)
             names = ", ".join(hold.rpartition(".")[2] for hold in billed.blocked_by)
-            wait = Wait(for_whom="hold", why=f"not invoiced while held by {names}", since=self.s.now)
+            wait = Wait(
+                for_whom="hold", why=f"not invoiced while held by {names}", since=self.s.now
+            )
             await self.wait_for(news, wait)
         self.s.work = milestone.billed(self.s.work)
+
+    async def told(self, acceptance: Acceptance) -> None:
+        """The engagement goes on with what was accepted, whether it is invoiced or held."""
+        if not self.s.told:
+            self.s.told = True
+            await self.report(acceptance.at, milestone=self.s.work.terms.id)
 
     def subject(self) -> str:
         return self.s.work.terms.id

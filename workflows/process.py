@@ -1,7 +1,7 @@
 """What every process shares: its clock, its commands, its orders, and its record of what happened."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
@@ -11,7 +11,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from contracts.commands import Command, Receipt, SetCalendar, Settled, Tick
-from contracts.contract import Patience, Role
+from contracts.contract import Contract, Patience, Role
 from contracts.errors import CalendarNotCovered, KeyReused, TransitionError
 from contracts.events import Event, EventType
 from contracts.fields import canonical
@@ -111,6 +111,17 @@ class Process(Generic[S]):
     def money_moved(self) -> None:
         """Something happened in the books of the engagement: whoever waits for that looks again."""
         self.stirs += 1
+
+    @workflow.signal
+    def contract_changed(self, contract: Contract) -> None:
+        """A new version is in force; one heard of before, or an older one, changes nothing."""
+        if contract.version > self.s.setting.version:
+            who = {"version": contract.version, "people": contract.people()}
+            self.s.setting = self.s.setting.model_copy(update=who)
+            self.amend(contract)
+
+    def amend(self, contract: Contract) -> None:
+        """Take over of a new version what concerns this process, beside the people."""
 
     def stirred(self) -> Callable[[], bool]:
         """Whether there was a nudge, or news from the books, since now."""
@@ -384,6 +395,16 @@ class Process(Generic[S]):
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
         )
         self.touched.append(child_id)
+
+    async def tell_of(self, contract: Contract, processes: Iterable[str]) -> None:
+        """Have other processes take over a new version; one that is gone is not told."""
+        for process in processes:
+            handle = workflow.get_external_workflow_handle(process)
+            try:
+                await handle.signal("contract_changed", contract)
+            except FailureError:
+                workflow.logger.warning("%s is gone and was not told", process)
+            self.touched.append(process)
 
     async def report(self, at: datetime, **facts: Any) -> None:
         """Tell the engagement; one that is gone is not told."""

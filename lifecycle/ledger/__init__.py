@@ -19,6 +19,7 @@ from lifecycle.ledger.earning import earned, gain_share_earned, gain_share_lower
 from lifecycle.ledger.holds import (
     block_lifted,
     clawed_back,
+    missed_before_earned,
     payment_withheld,
     refund_lapsed,
     refund_reserved,
@@ -75,6 +76,7 @@ __all__ = [
     "gain_share_lowered",
     "invoiced",
     "mirror",
+    "missed_before_earned",
     "payment_withheld",
     "received",
     "refund_lapsed",

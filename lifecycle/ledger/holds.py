@@ -87,11 +87,13 @@ def block_lifted(net: Money, *, fee: str, hold: str) -> Group:
 
 def stake_missed(net: Money, *, fee: str, hold: str, earned: bool = False) -> Group:
     """E16: a part of the stake is lost; money moves only where it was `earned` before."""
-    given_up = [
-        debit(Account.REVENUE_REDUCTION, net, fee=fee, hold=hold),
-        credit(Account.UNBILLED_EARNED, net, fee=fee, hold=hold),
-    ]
-    return group("E16", [*_struck(net, fee, hold), *(given_up if earned else [])])
+    given_up = _given_up(net, fee, hold) if earned else []
+    return group("E16", [*_struck(net, fee, hold), *given_up])
+
+
+def missed_before_earned(net: Money, *, fee: str, hold: str) -> Group:
+    """E16: what was lost before is earned now, and given up with it."""
+    return group("E16", _given_up(net, fee, hold))
 
 
 def clawed_back(
@@ -156,6 +158,13 @@ def _lost(
         debit(Account.REVENUE_REDUCTION, net, fee=fee, hold=hold, invoice=invoice),
         *vat_taken_back(taxes, invoice),
         credit(held_in, total(net, taxes), hold=hold, invoice=invoice),
+    ]
+
+
+def _given_up(net: Money, fee: str, hold: str) -> list[Posting]:
+    return [
+        debit(Account.REVENUE_REDUCTION, net, fee=fee, hold=hold),
+        credit(Account.UNBILLED_EARNED, net, fee=fee, hold=hold),
     ]
 
 

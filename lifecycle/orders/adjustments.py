@@ -1,6 +1,6 @@
 """Orders about advances, service credits and gain share. Pure."""
 
-from contracts.fields import Id
+from contracts.fields import Id, Text
 from contracts.money import Money
 from lifecycle.orders import Billed, Order
 from lifecycle.orders.approvals import Requested
@@ -16,8 +16,8 @@ class GrantServiceCredit(Order[Requested]):
     credit: Id
     invoice: str
     amount: Money
-    reason: str
-    evidence: str
+    reason: Text
+    evidence: Text
 
 
 class ReportGainShare(Order[Requested]):
@@ -25,4 +25,4 @@ class ReportGainShare(Order[Requested]):
 
     period: Id
     benefit: Money
-    evidence: str
+    evidence: Text

@@ -51,7 +51,9 @@ def yuan(amount: str) -> Money:
 
 
 async def accounts(pool, id="E1"):
-    return {row.account: str(row.balance) for row in await balances(pool, id)}
+    """Without the levels of the caps, M10 to M39."""
+    rows = await balances(pool, id)
+    return {row.account: str(row.balance) for row in rows if not "M10" <= row.account <= "M39"}
 
 
 async def rows(pool):

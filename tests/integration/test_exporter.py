@@ -115,12 +115,11 @@ async def fill(pool: Pool, engagements: int) -> None:
                             ('CNYwithhold_payment', 'released', 100),
                             ('CNYwithhold_payment', 'forfeited', 200)) as m (hold, movement, minor);
 
-            insert into invoice (number, document, series, year, sequence, key, engagement_id,
-                                 contract_id, contract_version, book, issued_on, currency,
-                                 net_minor, tax_minor, gross_minor, tax_code, tax_rate,
-                                 tax_explanation)
-            select id, 'invoice', 'R', 2026, n, id, id, 'K', 1, book, day, 'CNY', 100, 6, 106,
-                   'VAT6', '0.06', '{}' from e;
+            insert into invoice (number, document, purpose, series, year, sequence, key, engagement_id,
+                                 contract_id, contract_version, book, customer, issued_on, due_on,
+                                 currency, net_minor, tax_minor, gross_minor)
+            select id, 'invoice', 'micro', 'R', 2026, n, id, id, 'K', 1, book, 'C', day, day, 'CNY',
+                   100, 6, 106 from e;
 
             insert into reading (key, engagement_id, indicator, measured_on, value, sample, source,
                                  evidence, recorded_by, occurred_at)

@@ -184,15 +184,16 @@ async def test_a_line_is_explained_down_to_clause_and_evidence(pool):
         "KA-2024-017@v1",
     )
     assert tree.inputs[-1].evidence == "sha256:ka-dso-days"
-    assert (found.tax, found.journal) == (None, ())
+    assert (found.taxes, found.journal) == ((), ())
 
 
 async def test_a_document_is_explained_with_its_tax_and_its_postings(pool):
     found = await explain(pool, "QM-INV-2025-000002")
     assert [str(tree.amount) for tree in found.explanations] == ["216000.00", "35996.40"]
-    assert found.tax is not None
-    assert found.tax.rounded == "15119.78"
-    (group,) = found.journal
+    (tax,) = found.taxes
+    assert tax.rounded == "15119.78"
+    billed, group = found.journal
+    assert billed.code == "E27"
     assert (group.key, group.code) == ("eng.B1.bet.B1:W6:release:E15", "E15")
     assert [(posting.account, str(posting.amount)) for posting in group.postings] == [
         ("M40", "251996.40"),
@@ -203,9 +204,17 @@ async def test_a_document_is_explained_with_its_tax_and_its_postings(pool):
     ]
     # A stake that was withheld shows what became of it.
     found = await explain(pool, "TEST-QM-INV-2025-000002")
-    assert [group.code for group in found.journal] == ["E01", "E02", "E11", "E12", "E11", "E12"]
+    assert [group.code for group in found.journal] == [
+        "E27",
+        "E01",
+        "E02",
+        "E11",
+        "E12",
+        "E11",
+        "E12",
+    ]
     found = await explain(pool, "TEST-QM-CN-2025-000001")
-    assert [group.code for group in found.journal] == ["E12"]
+    assert [group.code for group in found.journal] == ["E27", "E12"]
 
 
 async def test_a_decision_is_explained_by_its_key_and_a_hold_by_all_of_them(pool):
@@ -220,7 +229,7 @@ async def test_a_decision_is_explained_by_its_key_and_a_hold_by_all_of_them(pool
         "35996.40",
         "72003.60",
     ]
-    assert [group.code for group in found.journal] == ["E14", "E15", "E16"]
+    assert [group.code for group in found.journal] == ["E14", "E27", "E15", "E16"]
     assert [wait.why for wait in found.waiting] == ["window W12 runs"]
 
 

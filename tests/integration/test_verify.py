@@ -73,7 +73,7 @@ async def test_it_sees_one_state_while_others_write(pool, key_account, withheld)
 
 async def test_an_altered_cent_is_found_in_its_group(copy):
     await damage(copy, ONE_CENT)
-    key = "eng.L1.milestone.M1:evaluate:E01"
+    key = "eng.L1.milestone.M1:evaluate:E01:project"
     group = await copy.fetchval("select id from journal_group where key = $1", key)
     digest = await copy.fetchval("select digest from journal_group where key = $1", key)
     found = {name: faults for name, faults in (await violations(copy)).items() if faults}
@@ -90,9 +90,11 @@ async def test_an_altered_cent_is_found_in_its_group(copy):
 ONE_CENT = """
     update posting set amount_minor = amount_minor + 1
     where account = '1200' and group_id = (
-        select id from journal_group where key = 'eng.L1.milestone.M1:evaluate:E01'
+        select id from journal_group where key = 'eng.L1.milestone.M1:evaluate:E01:project'
     )
 """
+
+TEN_TIMES = "update invoice_line set {0}_minor = {0}_minor * 10 where number = 'TEST-QM-CN-2025-000001'"
 
 DAMAGES = [
     (
@@ -150,7 +152,7 @@ DAMAGES = [
         update invoice set tax_minor = tax_minor + 1, gross_minor = gross_minor + 1
         where number = 'QM-INV-2024-000002'
         """,
-        "QM-INV-2024-000002: found tax 21600.01, expected 21600.00",
+        "QM-INV-2024-000002: found tax of lines of together 21600.00, expected 21600.01",
     ),
     (
         "claims-in-ledger",
@@ -158,30 +160,66 @@ DAMAGES = [
         update posting set invoice = 'QM-INV-2024-000003'
         where invoice = 'QM-INV-2024-000002' and account = '1100'
         """,
-        "QM-INV-2024-000002: found open 0.00 + withheld 0.00 + credited 0.00, "
-        "expected the gross 381600.00",
+        "QM-INV-2024-000002: found nothing, expected the gross without the advance, 381600.00",
     ),
     (
-        "claims-in-ledger",
+        "tax-by-rate",
+        "update invoice_tax set tax_minor = tax_minor + 1 where number = 'QM-INV-2024-000002'",
+        "QM-INV-2024-000002 CN-VAT-6 3/50: found tax on lines 2160000, expected 2160001",
+    ),
+    (
+        "tax-by-rate",
+        """
+        update invoice_tax set tax_minor = tax_minor + 1 where number = 'QM-INV-2024-000002';
+        update invoice_line set tax_minor = tax_minor + 1 where number = 'QM-INV-2024-000002'
+        """,
+        "found tax 2160001 minor units, expected 3/50 of what is taxed, 2160000.00",
+    ),
+    (
+        "tax-by-rate",
+        "delete from invoice_tax where number = 'QM-INV-2024-000002'",
+        "found lines or a group alone, expected both",
+    ),
+    (
+        "tax-by-rate",
+        "update invoice_line set tax_minor = -tax_minor where number = 'QM-INV-2024-000002'",
+        "found tax -2160000 on 36000000, expected it on the same side of 0",
+    ),
+    (
+        "retained-and-withheld",
+        "update invoice set withheld_minor = 1 where number = 'TEST-QM-INV-2025-000002'",
+        "TEST-QM-INV-2025-000002: found withheld 572400.00, expected 0.01",
+    ),
+    (
+        "credits-in-ledger",
         "delete from invoice where number = 'TEST-QM-CN-2026-000001'",
-        "TEST-QM-INV-2025-000002: found open 343438.57 + withheld 0.00 + credited 76323.82, "
-        "expected the gross 572400.00",
+        "TEST-QM-INV-2025-000002: found credited 228961.43, expected 76323.82",
     ),
     (
         "credits-within-invoice",
-        """
-        update invoice set net_minor = net_minor * 10, gross_minor = gross_minor + 9 * net_minor
-        where number = 'TEST-QM-CN-2025-000001'
-        """,
+        TEN_TIMES.format("net"),
         "TEST-QM-INV-2025-000002: found net 864033.75 credited, expected at most 540000.00",
     ),
     (
         "credits-within-invoice",
-        """
-        update invoice set tax_minor = tax_minor * 10, gross_minor = gross_minor + 9 * tax_minor
-        where number = 'TEST-QM-CN-2025-000001'
-        """,
+        TEN_TIMES.format("tax"),
         "TEST-QM-INV-2025-000002: found tax 51842.06 credited, expected at most 32400.00",
+    ),
+    (
+        "credits-within-rate",
+        TEN_TIMES.format("tax"),
+        "TEST-QM-INV-2025-000002 CN-VAT-6 3/50: found tax 51842.06 credited, "
+        "expected at most 32400.00",
+    ),
+    (
+        "credits-within-line",
+        TEN_TIMES.format("net"),
+        "TEST-QM-INV-2025-000002/1: found net 864033.75 credited, expected at most 540000.00",
+    ),
+    (
+        "credits-within-line",
+        "update invoice_line set net_minor = 21600135 where number = 'TEST-QM-INV-2025-000002'",
+        "TEST-QM-INV-2025-000002/1: found tax credited 12960.08, expected 32400.00",
     ),
     (
         "numbers-without-gap",

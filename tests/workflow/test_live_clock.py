@@ -34,12 +34,13 @@ SECONDS = 20.0
 
 RECORDS = {
     "documents": """
-        select number, document, issued_on, currency, net_minor, tax_minor, gross_minor, tax_code,
-               tax_rate, tax_explanation, withheld, corrects
+        select number, document, purpose, issued_on, due_on, currency, net_minor, tax_minor,
+               gross_minor, retained_minor, withheld_minor, advance_minor, corrects
         from invoice where engagement_id = $1 order by number
         """,
     "lines": """
-        select number, line, claim, clause, title, l.net_minor, explanation
+        select number, line, claim, fee, clause, title, l.net_minor, l.tax_minor, l.tax_code,
+               l.tax_rate, corrects_number, corrects_line, explanation
         from invoice_line l join invoice i using (number)
         where engagement_id = $1 order by number, line
         """,

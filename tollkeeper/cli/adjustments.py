@@ -5,7 +5,6 @@ from cyclopts import App
 from activities.advances import Advances
 from activities.gain_share import GainShares
 from activities.service_credits import ServiceCredits
-from contracts.money import parse_amount
 from lifecycle.orders import Billed
 from lifecycle.orders.adjustments import GrantServiceCredit, IssueAdvance, ReportGainShare
 from lifecycle.orders.approvals import Requested
@@ -59,11 +58,13 @@ def report(
 
     async def reporting(office: Office) -> Requested:
         key = f"eng.{engagement}.request.{request or f'gain-share-{period}'}"
-        order = ReportGainShare(
-            **await instruction(office, engagement, asked, key),
-            period=period,
-            benefit=parse_amount(benefit, await currency_of(office.pool, engagement)),
-            evidence=evidence,
+        order = ReportGainShare.model_validate(
+            {
+                **await instruction(office, engagement, asked, key),
+                "period": period,
+                "benefit": f"{benefit} {await currency_of(office.pool, engagement)}",
+                "evidence": evidence,
+            }
         )
         return await office.desk.book(GainShares(office.pool).report_gain_share, order)
 
@@ -124,13 +125,15 @@ def grant(
 
     async def granting(office: Office) -> Requested:
         key = f"eng.{engagement}.request.{request or f'service-credit-{credit}'}"
-        order = GrantServiceCredit(
-            **await instruction(office, engagement, asked, key),
-            credit=credit,
-            invoice=invoice,
-            amount=parse_amount(amount, await currency_of(office.pool, engagement)),
-            reason=reason,
-            evidence=evidence,
+        order = GrantServiceCredit.model_validate(
+            {
+                **await instruction(office, engagement, asked, key),
+                "credit": credit,
+                "invoice": invoice,
+                "amount": f"{amount} {await currency_of(office.pool, engagement)}",
+                "reason": reason,
+                "evidence": evidence,
+            }
         )
         return await office.desk.book(ServiceCredits(office.pool).grant_service_credit, order)
 

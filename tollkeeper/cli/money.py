@@ -33,11 +33,11 @@ def list_invoices(engagement: str | None = None, /, *, output: Output = TABLES) 
         return dump(rows)
     table(
         "Invoices and credit notes",
-        ["number", "document", "engagement", "issued", "due", "net>", "tax>", "gross>", "",
+        ["number", "engagement", "issued", "due", "net>", "tax>", "gross>", "",
          "open>", "not due>", "status", "corrects"],
         [
             (
-                row.number, row.document, row.engagement, row.issued_on, row.due_on,
+                row.number, row.engagement, row.issued_on, row.due_on,
                 row.net, row.tax, row.gross, row.gross.currency,
                 *_claimed(row), row.status, row.corrects,
             )

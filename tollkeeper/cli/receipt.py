@@ -136,7 +136,11 @@ def import_file(
     by
         Who imports it.
     """
-    lines = read_bank_file(file.read_bytes(), str(file), seller, book)
+    try:
+        content = file.read_bytes()
+    except OSError as missing:
+        raise NotFound(f"{file}: {missing.strerror}, expected a bank's CSV file") from missing
+    lines = read_bank_file(content, str(file), seller, book)
     places = [f"{file}, line {number}" for number, _ in lines]
     read = [receipt for _, receipt in lines]
     told = in_the_records(lambda pool: take_in(pool, read, by, datetime.now(UTC), places))

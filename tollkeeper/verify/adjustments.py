@@ -47,7 +47,7 @@ def _caps_kept(row: Row) -> Iterator[str]:
         used = Money(level["reserved_minor"] + level["billed_minor"], row["currency"])
         limit = Money(level["authorised_minor"], row["currency"])
         if used.minor > limit.minor:
-            yield f"{level['level']}: found {used} reserved and billed, expected at most {limit}"
+            yield f"found {level['level']} reserved and billed {used}, expected at most {limit}"
 
 
 @invariant(
@@ -114,11 +114,18 @@ def _gain_share_true_ups(row: Row) -> Iterator[str]:
         for report in row["reports"]
     ]
     benefit = benefit_to_date(reports, row["currency"])
-    charged = sum(report["amount_minor"] for report in row["reports"])
     expected = fee_to_date(contract.gain_share, benefit)
-    yield from differs("benefit to date", last["benefit_to_date_minor"], benefit.minor)
-    yield from differs("fee to date", last["fee_to_date_minor"], expected.minor)
-    yield from differs("true-ups of together", charged, expected.minor)
+    last_benefit, last_fee, charged = (
+        Money(minor, row["currency"])
+        for minor in (
+            last["benefit_to_date_minor"],
+            last["fee_to_date_minor"],
+            sum(report["amount_minor"] for report in row["reports"]),
+        )
+    )
+    yield from differs("benefit to date", last_benefit, benefit)
+    yield from differs("fee to date", last_fee, expected)
+    yield from differs("true-ups of together", charged, expected)
 
 
 @invariant(
@@ -148,7 +155,9 @@ def _counted(contract: Contract, line: dict[str, Any], currency: str) -> tuple[s
 
 
 def _levels_differ(row: Row, what: str, expected: Mapping[str, Money]) -> Iterator[str]:
-    found = {level["level"]: level[f"{what}_minor"] for level in row["levels"]}
+    found = {
+        level["level"]: Money(level[f"{what}_minor"], row["currency"]) for level in row["levels"]
+    }
     for level in sorted(found.keys() | expected.keys()):
-        wanted = expected.get(level, zero(row)).minor
-        yield from differs(f"{level}: {what}", found.get(level, 0), wanted)
+        wanted = expected.get(level, zero(row))
+        yield from differs(f"{level} {what}", found.get(level, zero(row)), wanted)

@@ -166,8 +166,11 @@ def _decisions_on_record(row: Row) -> Iterator[str]:
            ), '[]') as readings
     from verdict v
     join engagement e using (engagement_id)
-    join contract_version c
-      on c.contract_id = e.contract_id and c.version = e.contract_version
+    -- What a verdict is explained with says under which version it was given.
+    join contract_version c on c.contract_id = e.contract_id and c.version = coalesce(
+        split_part(v.result#>>'{verdict,indicators,0,explanation,contract}', '@v', 2)::integer,
+        e.contract_version
+    )
     order by v.key
     """,
 )

@@ -1,6 +1,7 @@
 """Caps, advance, service credits and gain share on a real PostgreSQL."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
@@ -8,8 +9,11 @@ from typing import Any
 import pytest
 
 from activities.advances import Advances
+from activities.agreement import agreement
 from activities.approvals import Approvals
+from activities.caps import authorise
 from activities.gain_share import GainShares
+from activities.postgres import transaction, write_effect
 from activities.receivables import take_in
 from activities.service_credits import ServiceCredits
 from contracts.commercial import (
@@ -27,7 +31,7 @@ from contracts.fields import Title
 from contracts.money import Money
 from contracts.setting import Book
 from lifecycle.approval import RequestState
-from lifecycle.orders import Billed
+from lifecycle.orders import Billed, Done
 from lifecycle.orders.adjustments import GrantServiceCredit, IssueAdvance, ReportGainShare
 from lifecycle.orders.approvals import (
     AskAgain,
@@ -212,6 +216,28 @@ async def test_an_invoice_beyond_a_ceiling_is_refused_before_anything_is_written
     assert await documents(one) == 2
     assert (await levels(one))["fee:project"] == ("600000.00", "0.00", "360000.00", "240000.00")
     assert await is_verified(one)
+
+
+@pytest.mark.parametrize(("ceiling", "left"), [(400_000, "40000.00"), (350_000, None)])
+async def test_an_amendment_lowers_a_level_as_far_as_it_is_not_used(one, ceiling, left):
+    """E28: of 1,800,000.00, 360,000.00 is billed."""
+    await one.delivered("M1")
+    order = one.order(IssueAdvance, "amendment", "2025-01-10")
+
+    async def amended() -> None:
+        async with transaction(one.pool) as connection:
+            terms = await agreement(connection, one.id)
+            lower = Ceiling(clause="3.9", level="project", amount=cny(ceiling))
+            contract = terms.contract.model_copy(update={"ceilings": (lower,)})
+            await authorise(connection, order, replace(terms, contract=contract), terms.contract)
+            await write_effect(connection, order.key, "", Done(), one.id)
+
+    if left is None:
+        with pytest.raises(CapExceeded, match=r"fee:project: .* the -10000\.00 that is left"):
+            await amended()
+    else:
+        await amended()
+        assert (await levels(one))["fee:project"] == ("400000.00", "0.00", "360000.00", left)
 
 
 async def test_an_advance_is_billed_once_and_deducted_by_the_invoices_of_its_fee(one):
@@ -456,10 +482,49 @@ async def test_a_service_credit_is_on_the_fee_that_its_clause_is_about(one):
         await granted(one, "SC1", micro, 1)
 
 
-async def test_verify_finds_a_level_that_bills_more_than_its_documents(one):
-    await one.pool.execute("alter table posting disable trigger written_once")
-    await one.pool.execute(
-        "update posting set amount_minor = amount_minor + 1 where account in ('M30', 'M39')"
-    )
-    broken = {check.id for check in (await verify(one.pool)).checks if not check.ok}
-    assert {"caps-kept", "caps-billed"} <= broken
+DAMAGES = [
+    (
+        "caps-kept",
+        "update posting set amount_minor = 1 where account in ('M10', 'M19')",
+        "E1: found contract reserved and billed 570000.00, expected at most 0.01",
+    ),
+    (
+        "caps-authorised",
+        "update posting set amount_minor = 1 where account in ('M10', 'M19')",
+        "E1: found fee:project authorised 0.01, expected 1800000.00",
+    ),
+    (
+        "caps-billed",
+        "update posting set amount_minor = 1 where account in ('M30', 'M39')",
+        "E1: found fee:micro billed 0.01, expected 100000.00",
+    ),
+    (
+        "caps-reserved",
+        "update approval_request set state = 'rejected', decided_at = now() where state = 'pending'",
+        "E1: found gain_share:X1 reserved 30000.00, expected 0.00",
+    ),
+    (
+        "gain-share-true-ups",
+        "update gain_share set amount_minor = amount_minor + 1",
+        "E1: found true-ups of together 110000.01, expected 110000.00",
+    ),
+    (
+        "service-credits-within-limit",
+        "update approval_request set amount_minor = 3600001 where decision = 'service_credit'",
+        "E1: found 36000.01 granted, expected at most 36000.00",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "damage", "found"), DAMAGES)
+async def test_damage_to_what_is_authorised_or_charged_is_found(one, check, damage, found):
+    billed = await one.delivered("M1")
+    await signed(one, await granted(one, "SC1", billed.number, 30_000))
+    await settled(one, "2025-Q1", 1_100_000)
+    await reported(one, "2025-Q2", 150_000)
+    assert await is_verified(one)
+    for table in ("posting", "gain_share"):
+        await one.pool.execute(f"alter table {table} disable trigger all")
+    await one.pool.execute(damage)
+    violations = {each.id: each.violations for each in (await verify(one.pool)).checks}
+    assert found in violations[check]

@@ -29,6 +29,11 @@ async def house(pool, key_account) -> House:
     return await invoiced(Story(pool, key_account, "E1", ClockKind.LIVE))
 
 
+async def broken(pool: Pool) -> set[str]:
+    """The checks that find something."""
+    return {check.id for check in (await verify(pool)).checks if not check.ok}
+
+
 async def is_verified(pool: Pool) -> bool:
     verification = await verify(pool)
     assert [check for check in verification.checks if not check.ok] == []
@@ -96,6 +101,17 @@ async def test_taking_a_file_in_twice_stores_and_applies_once(house):
     assert (await house.took(*first, came("TX3", 1)))[:2] == told
     assert len(await receipts(house.pool)) == 3
     assert await house.account("1000") == yuan(106_101)
+    assert await is_verified(house.pool)
+
+
+async def test_of_twenty_files_that_overlap_at_once_each_receipt_is_stored_and_applied_once(house):
+    """In whatever order they come, none waits for another that waits for it."""
+    came_in = [came(f"TX{number}", 1_000, MICRO) for number in range(5)]
+    files = [(came_in, came_in[::-1], came_in[1:])[number % 3] for number in range(20)]
+    told = await asyncio.gather(*(house.took(*file) for file in files), return_exceptions=True)
+    assert [each for each in told if isinstance(each, BaseException)] == []
+    assert await house.open(MICRO) == yuan(101_000)
+    assert await house.account("1000") == yuan(5_000)
     assert await is_verified(house.pool)
 
 
@@ -414,3 +430,37 @@ async def test_what_is_held_is_apart_and_never_overdue(pool, withheld):
     held = await pool.fetchval("select sum(withheld_minor)::bigint from invoice_settlement")
     assert row.withheld == Money(held, "CNY")
     assert row.ages[Age.NOT_DUE] == yuan(0)
+
+
+# What verify finds.
+
+
+@pytest.mark.parametrize(
+    ("tampering", "found"),
+    [
+        (
+            "update refund set state = 'confirmed'",
+            {"refunds-in-ledger", "cash-adds-up", "credit-adds-up"},
+        ),
+        ("update refund set amount_minor = 200000", {"credit-covers-refunds"}),
+        ("update dispute set amount_minor = 1", {"disputes-in-ledger"}),
+        (
+            "update dispute set state = 'upheld', upheld_minor = amount_minor, closed_at = now()",
+            {"disputes-in-ledger"},
+        ),
+        (
+            """
+            alter table receipt disable trigger written_once;
+            update receipt set amount_minor = 1
+            """,
+            {"receipts-in-ledger", "cash-adds-up", "credit-adds-up"},
+        ),
+    ],
+)
+async def test_verify_finds_what_the_ledger_does_not_say(house, tampering, found):
+    await house.took(came("TX1", 1_000))
+    await house.refund("R1", "QM/CN62/TX1", 600)
+    await house.dispute("D1", M1, 100)
+    assert await broken(house.pool) == set()
+    await house.pool.execute(tampering)
+    assert await broken(house.pool) == found

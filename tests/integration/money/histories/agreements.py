@@ -42,11 +42,14 @@ GAIN_SHARE = {
 }
 SERVICE_CREDITS = {"clause": "7.2", "fee": "project", "limit": "2%"}
 
+NO_POLICY = [{"person": "gao.feng"}, {"person": "li.wei"}, {"person": "sun.hao", "up_to": "90000.00"}]
+
 
 def _with(name: str, **clauses: Any) -> Contract:
     document = example(name).model_dump(mode="json")
     for clause, terms in clauses.items():
-        document[clause] = document[clause] | terms if clause in document else terms
+        agreed = document.get(clause)
+        document[clause] = agreed | terms if isinstance(agreed, dict) else terms
     return read_contract(json.dumps(document), name)
 
 
@@ -55,7 +58,7 @@ AGREEMENTS = {
     "withheld": _with(
         "key-account-withheld.yaml",
         hold_clocks=CLOCKS | {"default": "release"},
-        approvals={"automatic": []},
+        approvals={"automatic": [], "authority": NO_POLICY},
         advance=ADVANCE,
         gain_share=GAIN_SHARE,
         service_credits=SERVICE_CREDITS,

@@ -17,7 +17,7 @@ create table invoice (                     -- written once: invoices and credit 
     year             integer not null,
     sequence         integer not null check (sequence > 0),
     key              text not null references effect deferrable initially deferred,
-    part             text not null,        -- tells apart the documents of one effect
+    part             text not null default '',  -- tells apart the documents of one effect
     engagement_id    text not null references engagement,
     contract_id      text not null,
     contract_version integer not null,

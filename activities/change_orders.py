@@ -1,0 +1,547 @@
+"""Change orders: proposed, agreed by both sides, applied on their day with one delta document."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from temporalio import activity
+
+from activities.agreement import Agreement, agreement
+from activities.approvals import CarriedOut, ask, carries_out
+from activities.billing import billed_lines, issue
+from activities.caps import authorise, levels
+from activities.engagements import register_version
+from activities.hold_decisions import line_of
+from activities.holds import require_named
+from activities.ledger import post
+from activities.postgres import Connection, Pool, once
+from activities.receivables import claim_on
+from activities.timeline import happened
+from contracts.commercial import Decision
+from contracts.contract import Contract, Phase
+from contracts.errors import EngagementError, NotAuthorised, TransitionError, Unavailable
+from contracts.events import EventType
+from contracts.indicators import Indicator
+from contracts.money import Money
+from lifecycle.approval import Request, with_authority
+from lifecycle.change_limits import Standing, require_possible
+from lifecycle.change_order import Bill, Pricing, Tranche, billed_of, document, price
+from lifecycle.invoice import Draft, Purpose
+from lifecycle.ledger import delta_credited, delta_invoiced, earned_anew
+from lifecycle.orders import A, Order
+from lifecycle.orders.approvals import Requested
+from lifecycle.orders.change_orders import ApplyChange, ChangeApplied, ProposeChange
+
+
+class ChangeOrders:
+    """Activities on change orders."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    @activity.defn
+    async def propose_change(self, order: ProposeChange) -> Requested:
+        """Ask both sides to agree on the next version of the contract.
+
+        Raises:
+            NotAuthorised: the contract does not name that person, or nobody of a side has authority.
+            TransitionError: it changes what is settled, or another change order is under way.
+        """
+        return await once(self.pool, order, lambda connection: _propose(connection, order))
+
+    @activity.defn
+    async def apply_change(self, order: ApplyChange) -> ChangeApplied:
+        """Put an agreed change order in force, where that has not been done yet; or let it lapse."""
+        return await once(self.pool, order, lambda connection: _apply_agreed(connection, order))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change order as its row has it, locked."""
+
+    id: str
+    contract: Contract
+    retroactive: bool
+    state: str
+    invoice: str | None
+
+
+async def priced(
+    connection: Connection, terms: Agreement, new: Contract, *, retroactive: bool
+) -> Pricing:
+    """What a new version would change now; nothing is written.
+
+    Raises:
+        TransitionError: it changes what is settled.
+        TermsError: it is no later version of the engagement's contract.
+    """
+    standing = await _standing(connection, terms)
+    require_possible(terms.contract, new, standing, retroactive=retroactive)
+    return price(terms.contract, new, await _bills(connection, terms))
+
+
+async def _propose(connection: Connection, order: ProposeChange) -> Requested:
+    terms = await agreement(connection, order.engagement_id)
+    require_named(terms, order.by)
+    await _require_none_under_way(connection, terms)
+    pricing = await priced(connection, terms, order.contract, retroactive=order.retroactive)
+    _require_signers(terms, pricing.size, order.by)
+    new = order.contract
+    change_id = f"eng.{order.engagement_id}.change.{order.change}"
+    requested = await ask(
+        connection,
+        order,
+        terms,
+        request_id=order.key,
+        decision=Decision.CHANGE_ORDER,
+        subject=change_id,
+        named=order.change,
+        payload={
+            "change": change_id,
+            "contract": f"{new.id}@v{new.version}",
+            "sha256": new.digest(),
+            "effective_on": new.effective_on.isoformat(),
+            "retroactive": order.retroactive,
+            "reason": order.reason,
+            "edits": list(pricing.edits),
+        },
+        amount=pricing.size,
+        effect_key=change_id,
+    )
+    await connection.execute(
+        """
+        insert into change_order
+            (change_id, engagement_id, request_id, version, digest, document, retroactive, reason,
+             effective_on, due_at, state, key)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'proposed', $3)
+        """,
+        change_id,
+        order.engagement_id,
+        order.key,
+        new.version,
+        new.digest(),
+        new.model_dump(mode="json"),
+        order.retroactive,
+        order.reason,
+        new.effective_on,
+        datetime.combine(new.effective_on, time(), ZoneInfo(terms.contract.timezone)),
+    )
+    return requested
+
+
+async def _require_none_under_way(connection: Connection, terms: Agreement) -> None:
+    """One at a time: the next one starts from the version that this one makes."""
+    other = await connection.fetchrow(
+        """
+        select change_id, c.state, c.effective_on
+        from change_order c join approval_request q using (request_id)
+        where c.engagement_id = $1
+          and (c.state = 'agreed' or (c.state = 'proposed' and q.state = 'pending'))
+        """,
+        terms.engagement_id,
+    )
+    if other is not None:
+        waits = "its signatures" if other["state"] == "proposed" else str(other["effective_on"])
+        raise TransitionError(
+            f"change order {other['change_id']}: found it waiting for {waits}, expected none under "
+            "way; withdraw it, or wait for it"
+        )
+
+
+def _require_signers(terms: Agreement, amount: Money, requester: str) -> None:
+    """Somebody else of each side can sign: otherwise it would wait for nobody and expire."""
+    able = {entry.person for entry in with_authority(terms.contract, amount)} - {requester}
+    parties = terms.contract.parties
+    for side, party in (("client", parties.client), ("consultant", parties.consultant)):
+        if not able & {person.id for person in party.people}:
+            raise NotAuthorised(
+                f"found nobody of the {side} but {requester!r} with authority for {amount} "
+                f"{amount.currency}, expected one who can sign (clause "
+                f"{terms.contract.approvals.clause})"
+            )
+
+
+@carries_out(Decision.CHANGE_ORDER)
+async def _agreed(
+    connection: Connection, order: Order[Requested], terms: Agreement, request: Request
+) -> CarriedOut:
+    """Both sides have signed: in force at once, or on its day."""
+    change = await _change(connection, request.subject)
+    await _move(connection, change, "proposed", "agreed", order.at)
+    await happened(
+        connection,
+        order,
+        terms,
+        EventType.CHANGE_AGREED,
+        change=change.id,
+        contract=_version(change.contract),
+        effective_on=change.contract.effective_on.isoformat(),
+    )
+    if terms.local_date(order.at) < change.contract.effective_on:
+        await priced(connection, terms, change.contract, retroactive=change.retroactive)
+        return CarriedOut(amount=request.amount)
+    number = await _apply(connection, order, terms, change)
+    return CarriedOut(amount=request.amount, document=number)
+
+
+async def _apply_agreed(connection: Connection, order: ApplyChange) -> ChangeApplied:
+    terms = await agreement(connection, order.engagement_id)
+    change = await _change(connection, order.change)
+    number = change.invoice
+    if change.state == "agreed":
+        try:
+            async with connection.transaction():
+                number = await _apply(connection, order, terms, change)
+        except Unavailable:
+            raise
+        except EngagementError as refused:
+            return await _lapsed(connection, order, terms, change, str(refused))
+    rows = await connection.fetch(
+        """
+        select workflow_id from process
+        where engagement_id = $1 and not finished and workflow_id <> $2 order by workflow_id
+        """,
+        order.engagement_id,
+        change.id,
+    )
+    return ChangeApplied(
+        state="applied",
+        contract=change.contract,
+        running=tuple(row["workflow_id"] for row in rows),
+        document=number,
+    )
+
+
+async def _lapsed(
+    connection: Connection, order: ApplyChange, terms: Agreement, change: Change, why: str
+) -> ChangeApplied:
+    await _move(connection, change, "agreed", "lapsed", order.at, refusal=why)
+    await happened(connection, order, terms, EventType.CHANGE_LAPSED, change=change.id, why=why)
+    return ChangeApplied(state="lapsed")
+
+
+async def _apply(
+    connection: Connection, order: Order[A], terms: Agreement, change: Change
+) -> str | None:
+    """The new version is the engagement's; the number of the delta document, where there is one.
+
+    Raises:
+        TransitionError: it changes what is settled by now.
+        CapExceeded: a level would be below what is committed of it (c.5-11).
+        KeyReused: that version is registered with another text.
+    """
+    new = change.contract
+    pricing = await priced(connection, terms, new, retroactive=change.retroactive)
+    await register_version(connection, new, await _indicators(connection, terms, new))
+    await connection.execute(
+        "update engagement set contract_version = $2 where engagement_id = $1",
+        terms.engagement_id,
+        new.version,
+    )
+    after = await agreement(connection, terms.engagement_id)
+    await authorise(connection, order, after, before=terms.contract)
+    number = None
+    if pricing.document:
+        number = await _correct(connection, order, after, pricing, change.id)
+    for level in await levels(connection, after):
+        level.require(Money(0, new.currency))
+    await _move(connection, change, "agreed", "applied", order.at, invoice=number)
+    await happened(
+        connection,
+        order,
+        after,
+        EventType.CHANGE_APPLIED,
+        change=change.id,
+        contract=_version(new),
+        sha256=new.digest(),
+        document=number,
+        net=str(pricing.delta.net),
+    )
+    return number
+
+
+async def _correct(
+    connection: Connection, order: Order[A], terms: Agreement, pricing: Pricing, change: str
+) -> str:
+    """Issue the delta document and post it: what was earned, then what is claimed."""
+    await _require_left(connection, terms, pricing)
+    delta = document(terms.contract, pricing, change)
+    kind = pricing.document
+    assert kind
+    lower = kind == "credit_note"
+    corrected = sorted({each.line.number for each in pricing.corrections})
+    number = await issue(
+        connection,
+        order,
+        terms,
+        delta,
+        kind,
+        Purpose.DELTA,
+        corrects=corrected[0] if lower and len(corrected) == 1 else None,
+    )
+    nets = {fee: -net if lower else net for fee, net in delta.nets().items()}
+    if any(net.minor for net in nets.values()):
+        await post(connection, order, terms, earned_anew(nets))
+    if lower:
+        for invoice in corrected:
+            await _credit(connection, order, terms, delta.correcting(invoice), invoice, number)
+    elif any(each.minor for each in (*nets.values(), *delta.taxes().values())):
+        group = delta_invoiced(nets, delta.taxes(), invoice=number)
+        await post(connection, order, terms, group)
+    return number
+
+
+async def _credit(
+    connection: Connection,
+    order: Order[A],
+    terms: Agreement,
+    part: Draft,
+    invoice: str,
+    note: str,
+) -> None:
+    settled = await _settled(connection, terms, invoice, part.gross)
+    group = delta_credited(part.nets(), part.taxes(), invoice=invoice, note=note, settled=settled)
+    await post(connection, order, terms, group, part=invoice)
+
+
+async def _settled(connection: Connection, terms: Agreement, invoice: str, gross: Money) -> Money:
+    """What of a credit was paid before, and becomes the customer's credit: what is open goes first.
+
+    Raises:
+        TransitionError: the rest is neither open nor paid: it is held, disputed or written off.
+    """
+    claim = await claim_on(connection, terms, invoice)
+    minor = await connection.fetchval(
+        "select paid_minor - returned_minor from invoice_settlement where number = $1", invoice
+    )
+    paid = Money(minor, gross.currency)
+    settled = Money(max(0, gross.minor - claim.open.minor), gross.currency)
+    if settled.minor > paid.minor:
+        raise TransitionError(
+            f"{invoice}: found {gross} {gross.currency} to be taken off, expected at most "
+            f"{claim.open + paid}: {claim.open} is open and {paid} paid; what is held, disputed or "
+            "written off is decided on there"
+        )
+    return settled
+
+
+async def _require_left(connection: Connection, terms: Agreement, pricing: Pricing) -> None:
+    """Refuse to take off a line what was credited of it already, or is held."""
+    for each in pricing.corrections:
+        if each.part.net.minor >= 0:
+            continue
+        name = f"{each.line.number}/{each.line.line}"
+        room = (await line_of(connection, terms, name)).creditable_net
+        if (room + each.part.net).minor < 0:
+            raise TransitionError(
+                f"line {name}: found {-each.part.net} to be taken off, expected at most the {room} "
+                "that is neither credited nor held"
+            )
+
+
+# What there is.
+
+
+async def _bills(connection: Connection, terms: Agreement) -> list[Bill]:
+    """What was billed of milestones and of micro-consulting, with what change orders made of it."""
+    rows = await connection.fetch(
+        """
+        select b.number, b.line, b.fee, b.net_minor, b.currency, i.key, i.purpose,
+               coalesce(l.corrects_number, l.number) as root,
+               coalesce(l.corrects_line, l.line) as root_line
+        from billed_line b join invoice_line l using (number, line) join invoice i using (number)
+        where i.engagement_id = $1 and i.document = 'invoice'
+          and i.purpose in ('micro', 'milestone', 'delta')
+        order by i.year, i.sequence, b.line
+        """,
+        terms.engagement_id,
+    )
+    lines = {
+        (line.number, line.line): line
+        for number in dict.fromkeys(row["number"] for row in rows)
+        for line in await billed_lines(connection, terms, number)
+    }
+    bills = defaultdict[str, dict[int, list[asyncpg.Record]]](lambda: defaultdict(list))
+    for row in rows:
+        bills[row["root"]][row["root_line"]].append(row)
+    forfeited = await _forfeited(connection, terms)
+    return [
+        Bill(
+            number=number,
+            what=(what := billed_of(tranches[1][0]["purpose"], tranches[1][0]["key"])),
+            forfeited=forfeited.get(what, Money(0, terms.contract.currency)),
+            tranches=tuple(
+                Tranche(
+                    fee=parts[0]["fee"],
+                    net=Money(sum(part["net_minor"] for part in parts), parts[0]["currency"]),
+                    lines=tuple(lines[part["number"], part["line"]] for part in parts),
+                )
+                for parts in tranches.values()
+            ),
+        )
+        for number, tranches in bills.items()
+    ]
+
+
+async def _forfeited(connection: Connection, terms: Agreement) -> dict[str, Money]:
+    rows = await connection.fetch(
+        """
+        select milestone, sum(forfeited_minor)::bigint as minor from hold_balance
+        where engagement_id = $1 and milestone is not null and effect = 'block_invoicing'
+        group by milestone
+        """,
+        terms.engagement_id,
+    )
+    return {row["milestone"]: Money(row["minor"], terms.contract.currency) for row in rows}
+
+
+async def _standing(connection: Connection, terms: Agreement) -> Standing:
+    """How far the engagement has come; its row is locked, so it comes no further meanwhile."""
+    row = await connection.fetchrow(
+        """
+        select e.closed_at is not null as closed,
+               e.phase <> 'value_positioning' or exists (
+                   select from process p
+                   where p.engagement_id = e.engagement_id and p.kind = 'micro_consulting'
+               ) as micro,
+               exists (select from hold h where h.engagement_id = e.engagement_id and h.bet is not null)
+                   as staked,
+               exists (select from hold h where h.engagement_id = e.engagement_id and h.kind = 'RETENTION')
+                   as retained,
+               exists (select from invoice i
+                       where i.engagement_id = e.engagement_id and i.purpose = 'advance') as advanced,
+               exists (select from approval_request q where q.engagement_id = e.engagement_id
+                         and q.decision = 'gain_share' and q.state in ('pending', 'approved')) as shared,
+               exists (select from approval_request q where q.engagement_id = e.engagement_id
+                         and q.decision = 'service_credit' and q.state in ('pending', 'approved'))
+                   as credited,
+               array(select hold_id from hold h where h.engagement_id = e.engagement_id) as holds,
+               array(select distinct m->>'id' from contract_version c
+                     cross join jsonb_array_elements(c.document->'milestones') m
+                     where c.contract_id = e.contract_id and c.version < e.contract_version) as named,
+               array(select l.fee from invoice_line l join invoice i using (number)
+                     where i.engagement_id = e.engagement_id
+                     union select h.fee from hold h where h.engagement_id = e.engagement_id) as taxed
+        from engagement e where e.engagement_id = $1
+        """,
+        terms.engagement_id,
+    )
+    assert row is not None
+    happened_to = await connection.fetch(
+        """
+        select type, coalesce(facts->>'milestone', facts->>'phase') as what from event
+        where engagement_id = $1 and type = any($2::text[]) order by id
+        """,
+        terms.engagement_id,
+        [EventType.PHASE_BEGUN, EventType.MILESTONE_SUBMITTED, EventType.MILESTONE_EVALUATED],
+    )
+    by_type = defaultdict[str, list[str]](list)
+    for each in happened_to:
+        by_type[each["type"]].append(each["what"])
+    accepted = frozenset(by_type[EventType.MILESTONE_EVALUATED])
+    live = row["staked"] or any(m.go_live and m.id in accepted for m in terms.contract.milestones)
+    return Standing(
+        closed=row["closed"],
+        live=live,
+        begun=tuple(Phase(name) for name in by_type[EventType.PHASE_BEGUN]),
+        handed_in=frozenset(by_type[EventType.MILESTONE_SUBMITTED]) | accepted,
+        accepted=accepted,
+        billed=await _billed(connection, terms),
+        retired=frozenset(row["named"]) - {m.id for m in terms.contract.milestones},
+        in_use=_in_use(terms, row, live),
+        taxed=frozenset(row["taxed"]),
+        held_back=await _held_back(connection, terms),
+    )
+
+
+def _in_use(terms: Agreement, row: asyncpg.Record, live: bool) -> dict[str, str]:
+    """The clauses that act already, with what they did."""
+    holds = {hold.rpartition(".")[2] for hold in row["holds"]}
+    missed = sorted(holds & {each.id for each in terms.contract.miss_holds})
+    reasons = {
+        "micro_consulting": row["micro"] and "it has begun",
+        "bets": live and "the engagement went live",
+        "holdback": live and "the engagement went live",
+        "own_indicators": live and "the engagement went live",
+        "miss_holds": missed and f"{', '.join(missed)} is placed",
+        "retention": row["retained"] and "a part is retained",
+        "advance": row["advanced"] and "it is invoiced",
+        "gain_share": row["shared"] and "a benefit is reported",
+        "service_credits": row["credited"] and "a credit is granted, or asked for",
+    }
+    return {name: why for name, why in reasons.items() if why}
+
+
+async def _billed(connection: Connection, terms: Agreement) -> frozenset[str]:
+    rows = await connection.fetch(
+        "select key, purpose from invoice where engagement_id = $1 and purpose = 'milestone'",
+        terms.engagement_id,
+    )
+    return frozenset(billed_of(row["purpose"], row["key"]) for row in rows)
+
+
+async def _held_back(connection: Connection, terms: Agreement) -> dict[str, Money]:
+    rows = await connection.fetch(
+        """
+        select milestone, sum(held_minor + forfeited_minor)::bigint as minor from hold_balance
+        where engagement_id = $1 and milestone is not null group by milestone
+        """,
+        terms.engagement_id,
+    )
+    return {row["milestone"]: Money(row["minor"], terms.contract.currency) for row in rows}
+
+
+async def _indicators(
+    connection: Connection, terms: Agreement, new: Contract
+) -> tuple[Indicator, ...]:
+    """As they were at opening; one that the new version is the first to name, as it is now."""
+    known = new.indicators()
+    named = {each.indicator for bet in new.bets for each in bet.indicators}
+    named |= {hold.indicator for hold in new.miss_holds}
+    frozen = {name: known[name] for name in sorted(named)} | terms.indicators
+    return tuple(frozen[name] for name in sorted(frozen))
+
+
+async def _change(connection: Connection, change_id: str) -> Change:
+    row = await connection.fetchrow(
+        "select * from change_order where change_id = $1 for update", change_id
+    )
+    assert row is not None
+    return Change(
+        id=row["change_id"],
+        contract=Contract.model_validate(row["document"]),
+        retroactive=row["retroactive"],
+        state=row["state"],
+        invoice=row["invoice"],
+    )
+
+
+async def _move(
+    connection: Connection, change: Change, found: str, to: str, at: datetime, **set_to: Any
+) -> None:
+    """Compare and set."""
+    column = "agreed_at" if to == "agreed" else "ended_at"
+    done = await connection.execute(
+        f"""
+        update change_order set state = $3, {column} = $4,
+               refusal = coalesce($5, refusal), invoice = coalesce($6, invoice)
+        where change_id = $1 and state = $2
+        """,
+        change.id,
+        found,
+        to,
+        at,
+        set_to.get("refusal"),
+        set_to.get("invoice"),
+    )
+    if done != "UPDATE 1":
+        raise TransitionError(
+            f"change order {change.id}: found it {change.state}, expected {found} to become {to}"
+        )
+
+
+def _version(contract: Contract) -> str:
+    return f"{contract.id}@v{contract.version}"
