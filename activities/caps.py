@@ -26,14 +26,37 @@ async def authorise(
     Raises:
         CapExceeded: a level would be lowered below what is reserved and billed of it.
     """
-    earlier = authorised(before) if before else {}
-    raised, lowered = _by_sign(changes(earlier, authorised(terms.contract)))
+    await authorise_more(connection, order, terms, before)
+    await authorise_less(connection, order, terms, before)
+
+
+async def authorise_more(
+    connection: Connection, order: Order[A], terms: Agreement, before: Contract | None
+) -> None:
+    """Authorise what the contract has more than the version before (E28)."""
+    raised, _ = _changed(terms, before)
     if raised:
         await post(connection, order, terms, value_authorised(raised), part="raised")
+
+
+async def authorise_less(
+    connection: Connection, order: Order[A], terms: Agreement, before: Contract | None
+) -> None:
+    """Lower the value by what the contract has less than the version before (E28).
+
+    Raises:
+        CapExceeded: a level would be lowered below what is reserved and billed of it.
+    """
+    _, lowered = _changed(terms, before)
     if lowered:
         await post(connection, order, terms, value_lowered(lowered), part="lowered")
         for level in await levels(connection, terms):
             level.require(Money(0, terms.contract.currency))
+
+
+def _changed(terms: Agreement, before: Contract | None) -> tuple[Amounts, Amounts]:
+    earlier = authorised(before) if before else {}
+    return _by_sign(changes(earlier, authorised(terms.contract)))
 
 
 async def require_within(connection: Connection, terms: Agreement, asked: Amounts) -> None:

@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.agreement import Agreement, agreement
 from activities.approvals import CarriedOut, ask, carries_out
 from activities.billing import billed_lines, issue
-from activities.caps import authorise, levels
+from activities.caps import authorise_less, authorise_more
 from activities.engagements import register_version
 from activities.hold_decisions import line_of
 from activities.holds import require_named
@@ -242,12 +242,12 @@ async def _apply(
         new.version,
     )
     after = await agreement(connection, terms.engagement_id)
-    await authorise(connection, order, after, before=terms.contract)
+    # What is taken off gives its value back before a level is lowered to where it is to be.
+    await authorise_more(connection, order, after, terms.contract)
     number = None
     if pricing.document:
         number = await _correct(connection, order, after, pricing, change.id)
-    for level in await levels(connection, after):
-        level.require(Money(0, new.currency))
+    await authorise_less(connection, order, after, terms.contract)
     await _move(connection, change, "agreed", "applied", order.at, invoice=number)
     await happened(
         connection,

@@ -207,26 +207,52 @@ async def _final_account(connection: Connection, terms: Agreement) -> Closed:
     )
 
 
+OPEN_BALANCES = ("1110", "1120", "1130", "1200", "2110", "2200", "M20", "M40")
+"""What has to be nothing before the books of an engagement close; the customer may still owe."""
+
+
 async def _obstacles(connection: Connection, engagement_id: str) -> list[str]:
     held = await connection.fetch(
-        "select hold_id, held_minor from hold_balance where engagement_id = $1 and held_minor <> 0",
-        engagement_id,
-    )
-    open_balances = await connection.fetch(
         """
-        select p.account,
-               sum(case p.side when 'D' then p.amount_minor else -p.amount_minor end)::bigint as minor
-        from posting p join journal_group g on g.id = p.group_id
-        where g.engagement_id = $1 and p.account in ('1120', '1200', '2110', 'M20', 'M40')
-        group by p.account
-        having sum(case p.side when 'D' then p.amount_minor else -p.amount_minor end) <> 0
+        select hold_id, held_minor, currency from hold_balance
+        where engagement_id = $1 and held_minor <> 0 order by hold_id
         """,
         engagement_id,
     )
+    asked = await connection.fetch(
+        """
+        select request_id from approval_request
+        where engagement_id = $1 and state = 'pending' order by request_id
+        """,
+        engagement_id,
+    )
+    balances = await connection.fetch(
+        """
+        select a.code, a.name, p.currency,
+               sum(case p.side when a.normal then p.amount_minor else -p.amount_minor end)::bigint as minor
+        from posting p
+        join journal_group g on g.id = p.group_id
+        join account a on a.code = p.account
+        where g.engagement_id = $1 and a.code = any($2::text[])
+        group by a.code, p.currency
+        having sum(case p.side when 'D' then p.amount_minor else -p.amount_minor end) <> 0
+        order by a.code
+        """,
+        engagement_id,
+        OPEN_BALANCES,
+    )
     return [
-        *(f"hold {row['hold_id']} still holds {row['held_minor']} minor units" for row in held),
         *(
-            f"account {row['account']} stands at {row['minor']} minor units"
-            for row in open_balances
+            f"hold {row['hold_id']} still holds {_amount(row['held_minor'], row['currency'])}"
+            for row in held
+        ),
+        *(f"request {row['request_id']} is not decided" for row in asked),
+        *(
+            f"account {row['code']} ({row['name']}) stands at {_amount(row['minor'], row['currency'])}"
+            for row in balances
         ),
     ]
+
+
+def _amount(minor: int, currency: str) -> str:
+    return f"{Money(minor, currency)} {currency}"

@@ -18,6 +18,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.decisions import CARRY_OUT
 from activities.postgres import Pool, transaction
 from activities.readings import add_reading
 from contracts import errors
@@ -31,6 +32,7 @@ from contracts.commands import (
     Settled,
     Tick,
 )
+from contracts.commercial import Decision
 from contracts.contract import Contract
 from contracts.errors import (
     EngagementError,
@@ -50,6 +52,8 @@ from workflows.engagement import EngagementWorkflow
 
 T = TypeVar("T")
 AnOrder = TypeVar("AnOrder", bound=Order[Any])
+
+assert set(Decision) == CARRY_OUT.keys(), "a decision that nothing carries out"
 
 ANSWER = timedelta(seconds=60)
 PASSING = {
