@@ -16,7 +16,7 @@ from activities.periods import open_day
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened, send
 from contracts.commercial import HoldEffect, HoldKind
-from contracts.errors import LossBoundExceeded, NotFound
+from contracts.errors import LossBoundExceeded, NotFound, TransitionError
 from contracts.events import EventType
 from contracts.explanation import Input
 from contracts.fields import Title
@@ -348,6 +348,25 @@ async def billed_lines(connection: Connection, terms: Agreement, number: str) ->
             f"found document {number!r}, expected one of engagement {terms.engagement_id}"
         )
     return [_billed_line(row) for row in rows]
+
+
+async def creditable_lines(
+    connection: Connection, terms: Agreement, number: str
+) -> list[BilledLine]:
+    """The lines of an invoice that bills a performance, which may be held, claimed back or credited.
+
+    Raises:
+        NotFound: the engagement has no document of that number.
+        TransitionError: it bills an advance; what it says is owed by the seller until it is deducted.
+    """
+    lines = await billed_lines(connection, terms, number)
+    purpose = await connection.fetchval("select purpose from invoice where number = $1", number)
+    if purpose == Purpose.ADVANCE:
+        raise TransitionError(
+            f"{number}: found the invoice of an advance, expected one of what was delivered; the "
+            "invoices that deduct the advance give it back"
+        )
+    return lines
 
 
 def _billed_line(row: asyncpg.Record) -> BilledLine:

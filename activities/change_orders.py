@@ -282,15 +282,15 @@ async def _correct(
         Purpose.DELTA,
         corrects=corrected[0] if lower and len(corrected) == 1 else None,
     )
-    nets = {fee: -net if lower else net for fee, net in delta.nets().items()}
-    if any(net.minor for net in nets.values()):
-        await post(connection, order, terms, earned_anew(nets))
+    earned = [(each.line.fee, each.part.net) for each in pricing.corrections]
+    if any(net.minor for _, net in earned):
+        await post(connection, order, terms, earned_anew(earned))
+    nets, taxes = delta.nets(), delta.taxes()
     if lower:
         for invoice in corrected:
             await _credit(connection, order, terms, delta.correcting(invoice), invoice, number)
-    elif any(each.minor for each in (*nets.values(), *delta.taxes().values())):
-        group = delta_invoiced(nets, delta.taxes(), invoice=number)
-        await post(connection, order, terms, group)
+    elif any(each.minor for each in (*nets.values(), *taxes.values())):
+        await post(connection, order, terms, delta_invoiced(nets, taxes, invoice=number))
     return number
 
 

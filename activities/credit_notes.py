@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from activities.agreement import Agreement
-from activities.billing import billed_lines, issue
+from activities.billing import creditable_lines, issue
 from activities.ledger import post
 from activities.postgres import Connection
 from contracts.money import Money
@@ -55,9 +55,12 @@ async def creditable(
 
     Raises:
         NotFound: the engagement has no such invoice.
+        TransitionError: it bills an advance.
     """
     numbers = list(invoices)
-    lines = [line for number in numbers for line in await billed_lines(connection, terms, number)]
+    lines = [
+        line for number in numbers for line in await creditable_lines(connection, terms, number)
+    ]
     return lines, await rooms_of(connection, terms, numbers)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from activities.agreement import Agreement, agreement
 from activities.approvals import CarriedOut, ask, carries_out
-from activities.billing import billed_lines, issue
+from activities.billing import creditable_lines, issue
 from activities.holds import require_named
 from activities.ledger import post
 from activities.postgres import Connection, Pool, once
@@ -54,9 +54,10 @@ async def chosen_lines(
 
     Raises:
         NotFound: the engagement has no such invoice, or it no such line.
+        TransitionError: it bills an advance.
     """
     await claim_on(connection, terms, invoice)
-    lines = await billed_lines(connection, terms, invoice)
+    lines = await creditable_lines(connection, terms, invoice)
     known = [line.line for line in lines]
     for number in chosen:
         if number not in known:

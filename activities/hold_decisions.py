@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from activities.agreement import Agreement, working_days_of
 from activities.approvals import CarriedOut, ask, carries_out, guards
-from activities.billing import billed_lines, issue
+from activities.billing import billed_lines, creditable_lines, issue
 from activities.hold_rows import change, hold_of, move, named_in_contract
 from activities.ledger import post
 from activities.postgres import Connection
@@ -561,6 +561,7 @@ async def line_of(connection: Connection, terms: Agreement, line: str) -> HeldLi
 
     Raises:
         NotFound: the engagement has no such line.
+        TransitionError: it bills an advance.
     """
     number, _, position = line.rpartition("/")
     owner = await connection.fetchrow(
@@ -568,7 +569,7 @@ async def line_of(connection: Connection, terms: Agreement, line: str) -> HeldLi
         number,
         terms.engagement_id,
     )
-    lines = await billed_lines(connection, terms, number) if owner else []
+    lines = await creditable_lines(connection, terms, number) if owner else []
     chosen = [each for each in lines if str(each.line) == position]
     if owner is None or not chosen:
         raise NotFound(

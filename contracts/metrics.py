@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import product
 from typing import Literal
 
-from contracts.commercial import HoldEffect
+from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.contract import Role
 from contracts.money import MINOR_DIGITS
 from contracts.setting import Book
@@ -52,11 +52,36 @@ PHASES = (
     "cycle_review",
     "closed",
 )
-PROCESSES = ("engagement", "micro_consulting", "milestone", "value_bet")
-WAITED_FOR = (*_values(Role), *_values(Lead), "calendar", "readings", "operations")
+PROCESSES = (
+    "engagement",
+    "micro_consulting",
+    "milestone",
+    "value_bet",
+    "hold",
+    "request",
+    "change_order",
+)
+WAITED_FOR = (
+    *_values(Role),
+    *_values(Lead),
+    "calendar",
+    "readings",
+    "release",
+    "cure",
+    "decision",
+    "approval",
+    "effective date",
+    "operations",
+)
 
 BOOK = {"book": _values(Book)}
-HOLD = {"kind": ("VALUE_BET",), "effect": _values(HoldEffect)}
+EFFECT = {"effect": _values(HoldEffect)}
+HOLD = {
+    "kind": _values(HoldKind),
+    **EFFECT,
+    "state": ("active", "curing", "decision_due", "disputed"),
+}
+REQUEST = {"decision": (*_values(Decision), OTHER)}
 MESSAGE = {"kind": ("invoice", "credit_note", "release", "notice")}
 
 METRICS = (
@@ -87,17 +112,33 @@ METRICS = (
         "tollkeeper_holds_outstanding",
         "gauge",
         "holds",
-        "Holds with an amount not decided yet. Rises when a holdback is placed, falls when the "
-        "last part of it is released or forfeited.",
+        "Holds with an amount not decided yet; one in dispute is counted as disputed alone. Rises "
+        "when a hold is placed, falls when the last part of it is released or forfeited.",
         {**HOLD, **BOOK},
     ),
     Metric(
         "tollkeeper_holds_outstanding_amount",
         "gauge",
         "major units of the currency, net",
-        "Amount held and not decided yet. Rises when a holdback is placed, falls with each part "
+        "Amount held and not decided yet. Rises when a hold is placed, falls with each part "
         "released or forfeited.",
-        {**HOLD, "currency": tuple(MINOR_DIGITS), **BOOK},
+        {**EFFECT, "currency": tuple(MINOR_DIGITS), **BOOK},
+    ),
+    Metric(
+        "tollkeeper_requests_pending",
+        "gauge",
+        "requests",
+        "Requests for a decision about money that nobody has decided. Rises when one is made, falls "
+        "when it is signed by enough people, turned down, withdrawn or expired.",
+        {**REQUEST, **BOOK},
+    ),
+    Metric(
+        "tollkeeper_requests_first_expiry_timestamp_seconds",
+        "gauge",
+        "seconds since 1970",
+        "When the first of these requests expires, 0 if there is none. Moves when that one is "
+        "decided or expires, or an earlier one is made.",
+        {**REQUEST, **BOOK},
     ),
     Metric(
         "tollkeeper_invoices_issued_total",

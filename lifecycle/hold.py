@@ -109,7 +109,7 @@ def cure_noticed(hold: Hold, at: datetime, calendar: BusinessCalendar) -> Hold:
 def clock_ended(hold: Hold, calendar: BusinessCalendar) -> Hold:
     """The clock of an active or curing hold has run out: it is to be decided, within its own clock."""
     assert hold.due_at is not None
-    require_state(hold, "to be decided", HoldState.ACTIVE, HoldState.CURING)
+    require_state(hold, "decided", HoldState.ACTIVE, HoldState.CURING)
     return decision_due(hold, hold.due_at, calendar)
 
 

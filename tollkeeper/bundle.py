@@ -128,6 +128,7 @@ async def _files(connection: Connection, engagement_id: str) -> dict[str, Any]:
         "receipts.json": await _receipts(connection, engagement_id),
         "refunds.json": await _refunds(connection, engagement_id),
         "disputes.json": await _disputes(connection, engagement_id),
+        "changes.json": await _changes(connection, engagement_id),
         "gain_share.json": await _gain_share(connection, engagement_id),
         "periods.json": await _periods(connection, engagement_id),
         "journal.json": await _journal(connection, engagement_id),
@@ -143,7 +144,7 @@ async def _versions(connection: Connection, engagement_id: str) -> list[Row]:
             union select contract_id, contract_version from invoice where engagement_id = $1
             union select split_part(facts->>'contract', '@v', 1),
                          split_part(facts->>'contract', '@v', 2)::integer
-            from event where engagement_id = $1 and type = 'engagement.opened'
+            from event where engagement_id = $1 and type in ('engagement.opened', 'change_order.applied')
         ) order by c.contract_id, c.version
         """,
         engagement_id,
@@ -414,6 +415,29 @@ async def _disputes(connection: Connection, engagement_id: str) -> list[Json]:
     )  # fmt: skip
     return [
         {"id": row["dispute_id"], **_facts(row, *names), **_amounts(row, "amount", "upheld")}
+        for row in rows
+    ]
+
+
+async def _changes(connection: Connection, engagement_id: str) -> list[Json]:
+    rows = await connection.fetch(
+        """
+        select c.*, c.document->>'id' as contract_id from change_order c
+        where engagement_id = $1 order by change_id collate "C"
+        """,
+        engagement_id,
+    )
+    names = (
+        "digest", "retroactive", "reason", "effective_on", "state", "agreed_at", "ended_at",
+        "refusal", "invoice",
+    )  # fmt: skip
+    return [
+        {
+            "id": row["change_id"],
+            "request": row["request_id"],
+            "contract": _contract(row),
+            **_facts(row, *names),
+        }
         for row in rows
     ]
 

@@ -47,7 +47,8 @@ with money (currency, minor_units) as (
     select * from unnest($1::text[], $2::float8[])
 ),
 held as (
-    select h.kind, h.effect, h.currency::text, e.book, m.minor
+    select h.kind, h.effect, case when h.disputed_at is null then h.state else 'disputed' end as state,
+           h.currency::text, e.book, m.minor
     from (
         select hold_id, sum(case movement when 'placed' then amount_minor else -amount_minor end)
         from hold_movement group by hold_id
@@ -57,6 +58,10 @@ held as (
 running as (
     select p.*, e.book, e.clock from process p join engagement e using (engagement_id)
     where not p.finished
+),
+asked as (
+    select decision, book, expires_at
+    from approval_request join engagement using (engagement_id) where state = 'pending'
 ),
 pending as (select * from outbox where delivered_at is null)
 
@@ -70,12 +75,19 @@ select 'tollkeeper_decisions_overdue', array[party, book], count(*)
 from running, string_to_table(waiting_for, ' and ') as party
 where overdue or (clock = 'live' and due_at < now()) group by party, book
 union all
-select 'tollkeeper_holds_outstanding', array[kind, effect, book], count(*)
-from held group by kind, effect, book
+select 'tollkeeper_holds_outstanding', array[kind, effect, state, book], count(*)
+from held group by kind, effect, state, book
 union all
-select 'tollkeeper_holds_outstanding_amount', array[kind, effect, currency, book],
+select 'tollkeeper_holds_outstanding_amount', array[effect, currency, book],
     sum(minor)::float8 / minor_units
-from held join money using (currency) group by kind, effect, currency, minor_units, book
+from held join money using (currency) group by effect, currency, minor_units, book
+union all
+select 'tollkeeper_requests_pending', array[decision, book], count(*)
+from asked group by decision, book
+union all
+select 'tollkeeper_requests_first_expiry_timestamp_seconds', array[decision, book],
+    extract(epoch from min(expires_at))::float8
+from asked group by decision, book
 union all
 select 'tollkeeper_invoices_issued_total', array[document, book], count(*)
 from invoice group by document, book

@@ -1,44 +1,35 @@
-"""Why an amount of the contract is not billed yet: what it waits for, whom, since and until when."""
+"""Why an amount is not billed, or billed and not to be paid yet: what it waits for, whom, until when."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from pydantic import computed_field
 
-from activities.postgres import Connection, Pool
-from activities.readings import readings_of
+from activities.postgres import Pool
 from contracts.calendar import add_period
-from contracts.contract import BetIndicator, Contract, FeeLine, Milestone, Role, SettlementWindow
+from contracts.commercial import Decision, HoldEffect, HoldKind
+from contracts.contract import BetIndicator, FeeLine, Milestone, Role, SettlementWindow
 from contracts.events import EventType
-from contracts.fields import Title
+from contracts.fields import Title, percent
 from contracts.indicators import Indicator
-from contracts.money import Money
+from contracts.money import Money, allocate
 from contracts.step_plan import Lead
+from lifecycle.approval import Request, RequestState, missing, with_authority
 from lifecycle.bet import Reading, Verdict, reading_for, stakes
+from lifecycle.hold import OPEN, HoldState
+from lifecycle.invoice import Purpose
+from lifecycle.ledger import Account
 from lifecycle.micro_consulting import LEADERS, SIGNATORIES
 from lifecycle.milestone import Acceptance, MilestoneState
-from lifecycle.orders import Assessed
 from lifecycle.process import EngagementPhase
-from tollkeeper.queries import (
-    EngagementDetail,
-    Happening,
-    HoldBalance,
-    Process,
-    View,
-    Waiting,
-    contract_of,
-    engagement_of,
-    holds_of,
-    money,
-    snapshot,
-)
+from tollkeeper.on_record import Claim, Records, TakenBack, records_of
+from tollkeeper.queries import HoldBalance, Process, View, Waiting, snapshot
 
 
 class Reason(StrEnum):
-    """Why an amount is not billed; the last two are final."""
+    """Why an amount is not billed, or not to be paid yet; the last three are final."""
 
     VALUE_POSITION = "value_position"
     STEP = "step"
@@ -46,17 +37,23 @@ class Reason(StrEnum):
     PHASE = "phase"
     EVIDENCE = "evidence"
     ACCEPTANCE = "acceptance"
+    HOLD = "hold"
     GO_LIVE = "go_live"
     WINDOW = "window"
     READING = "reading"
+    APPROVAL = "approval"
+    RETENTION = "retention"
+    DISPUTE = "dispute"
+    ADVANCE = "advance"
     WORKING_DAYS = "working_days"
     REFUSED = "refused"
     BOOKING = "booking"
     SHELVED = "shelved"
     FORFEITED = "forfeited"
+    CREDITED = "credited"
 
 
-FINAL = (Reason.SHELVED, Reason.FORFEITED)
+FINAL = (Reason.SHELVED, Reason.FORFEITED, Reason.CREDITED)
 
 
 class Then(StrEnum):
@@ -67,6 +64,11 @@ class Then(StrEnum):
     DEEMED_ACCEPTANCE = "deemed_acceptance"
     SETTLEMENT = "settlement"
     READINGS_OVERDUE = "readings_overdue"
+    DECISION_DUE = "decision_due"
+    RELEASE = "release"
+    FORFEITURE = "forfeiture"
+    EXPIRY = "expiry"
+    IN_FORCE = "in_force"
 
 
 class Awaited(Waiting):
@@ -77,10 +79,10 @@ class Awaited(Waiting):
 
 
 class Unbilled(View):
-    """An amount, net, that is not billed, or is invoiced on `invoice` and withheld by `hold`.
+    """An amount that is not billed, in the contract's prices: net, unless its fee has the tax inside.
 
     `why` is its own condition; `awaited` is what is waited for now, which may come earlier on the
-    line. `decision` is the key under which `explain` tells a forfeiture.
+    line. `decision` is the key under which `explain` tells a forfeiture, `document` what took it back.
     """
 
     what: str
@@ -92,22 +94,43 @@ class Unbilled(View):
     why: str
     awaited: Awaited | None = None
     hold: str | None = None
-    invoice: str | None = None
     decision: str | None = None
+    document: str | None = None
+
+
+class Unsettled(View):
+    """A part of what is billed that is not to be paid yet, or may have to be given back."""
+
+    what: str
+    amount: Money
+    reason: Reason
+    why: str
+    invoice: str | None = None
+    hold: str | None = None
+    awaited: Awaited | None = None
+
+
+class Asked(View):
+    """A decision about money that is asked for, or a change order that both sides signed."""
+
+    id: str
+    decision: Decision
+    subject: str
+    amount: Money
+    requested_by: str
+    awaited: Awaited
 
 
 class FeeSum(View):
-    """One fee line or more, net. Always: amount == billed + waiting + never, `difference` is zero.
+    """One fee line or more. Always: amount == billed + waiting + never, `difference` is zero.
 
-    `billed` is what the ledger has as invoiced and payable; `withheld` is the part of `waiting` that
-    is invoiced already.
+    `billed` is what the ledger counts as billed, less what was credited.
     """
 
     fees: tuple[str, ...]
     amount: Money
     billed: Money
     waiting: Money
-    withheld: Money
     never: Money
 
     @computed_field  # type: ignore[prop-decorator]
@@ -117,14 +140,18 @@ class FeeSum(View):
 
 
 class ReasonSum(View):
-    """All that is not billed for one reason, net."""
+    """All that is not billed for one reason."""
 
     reason: Reason
     amount: Money
 
 
 class WhyNot(View):
-    """Everything of an engagement that is not billed at `now`; what never will be stands apart."""
+    """Everything of an engagement that is not billed at `now`, or billed and not settled for good.
+
+    `not_payable` is gross: what invoices retain, withhold or have in dispute. `returnable` is net:
+    what may be claimed back, and the rest of an advance. `asked` is what waits for signatures.
+    """
 
     engagement: str
     contract: str
@@ -133,67 +160,37 @@ class WhyNot(View):
     now: datetime
     waiting: tuple[Unbilled, ...]
     never: tuple[Unbilled, ...]
+    not_payable: tuple[Unsettled, ...]
+    returnable: tuple[Unsettled, ...]
+    asked: tuple[Asked, ...]
     by_reason: tuple[ReasonSum, ...]
     fees: tuple[FeeSum, ...]
     total: FeeSum
 
 
-@dataclass(frozen=True)
-class Records:
-    """What the database has on one engagement.
-
-    `billed` is the net amount by fee line that is invoiced and not withheld, as the ledger has it;
-    `booked` are the keys of the orders that billed, released or forfeited; `verdicts` are by window.
-    """
-
-    contract: Contract
-    indicators: Mapping[str, Indicator]
-    engagement: EngagementDetail
-    now: datetime
-    billed: Mapping[str, Money]
-    booked: frozenset[str]
-    verdicts: Mapping[str, Verdict]
-    holds: Sequence[HoldBalance]
-    readings: Sequence[Reading]
-    events: Sequence[Happening]
-
-    def id(self, *path: str) -> str:
-        return ".".join(("eng", self.engagement.id, *path))
-
-    def process(self, *path: str) -> Process | None:
-        return next((p for p in self.engagement.processes if p.id == self.id(*path)), None)
-
-    def milestone(self, terms: Milestone) -> Process | None:
-        return self.process("milestone", terms.id)
-
-    def is_billed(self, terms: Milestone) -> bool:
-        return f"{self.id('milestone', terms.id)}:bill" in self.booked
-
-    @property
-    def given_up(self) -> bool:
-        phases = (EngagementPhase.SHELVED, EngagementPhase.CLOSED)
-        return self.engagement.proceeded_at is None and self.engagement.phase in phases
-
-
 async def why_not(pool: Pool, engagement_id: str) -> WhyNot:
-    """Each amount of an engagement's contract that is not billed, and why.
+    """Each amount of an engagement that is not billed, or not to be paid yet, and why.
 
     Raises:
         NotFound: no such engagement.
     """
     async with snapshot(pool) as connection:
-        records = await _records(connection, engagement_id)
+        records = await records_of(connection, engagement_id)
     return compose(records)
 
 
 def compose(records: Records) -> WhyNot:
     """The answer from what is on record alone."""
-    found = [
-        line
-        for lines in (_micro_consulting(records), _milestones(records), _stakes(records))
-        for line in lines
-        if line.amount.minor
-    ]
+    undecided, lost = _stakes(records)
+    not_billed = [] if _is_invoiced(records) else undecided
+    parts = (
+        _micro_consulting(records),
+        _milestones(records),
+        not_billed,
+        lost,
+        _taken_back(records),
+    )
+    found = [line for lines in parts for line in lines if line.amount.minor]
     contract = records.contract
     return WhyNot(
         engagement=records.engagement.id,
@@ -203,6 +200,9 @@ def compose(records: Records) -> WhyNot:
         now=_local(records, records.now),
         waiting=tuple(line for line in found if line.reason not in FINAL),
         never=tuple(line for line in found if line.reason in FINAL),
+        not_payable=tuple(_unsettled(records, undecided, NOT_PAYABLE)),
+        returnable=tuple(_unsettled(records, undecided, RETURNABLE)),
+        asked=tuple(_asked(records)),
         by_reason=tuple(
             ReasonSum(reason=reason, amount=_total(records, lines))
             for reason in Reason
@@ -217,19 +217,17 @@ def _fee_sum(records: Records, found: Sequence[Unbilled], fees: Sequence[FeeLine
     nothing = Money(0, records.contract.currency)
     names = tuple(fee.id for fee in fees)
     lines = [line for line in found if line.fee in names]
-    waiting = [line for line in lines if line.reason not in FINAL]
     return FeeSum(
         fees=names,
         amount=sum((fee.amount for fee in fees), nothing),
         billed=sum((records.billed.get(name, nothing) for name in names), nothing),
-        waiting=_total(records, waiting),
-        withheld=_total(records, (line for line in waiting if line.invoice)),
+        waiting=_total(records, (line for line in lines if line.reason not in FINAL)),
         never=_total(records, (line for line in lines if line.reason in FINAL)),
     )
 
 
 def _total(records: Records, lines: Iterable[Unbilled]) -> Money:
-    return sum((line.amount for line in lines), Money(0, records.contract.currency))
+    return _sum(records, (line.amount for line in lines))
 
 
 # Each part of the contract, in its order.
@@ -262,30 +260,94 @@ def _micro_consulting(records: Records) -> Iterator[Unbilled]:
 
 
 def _milestones(records: Records) -> Iterator[Unbilled]:
-    """Each milestone, until it is accepted and invoiced."""
+    """Each line of each milestone, until it is accepted and invoiced; what is held of it apart."""
     for terms in records.contract.milestones:
+        held = _blocking(records, terms)
+        lost = [each for each in records.lost if records.hold(each.hold).milestone == terms.id]
+        apart = _sum(records, (*(hold.held for hold in held), *(each.amount for each in lost)))
         if not records.is_billed(terms):
             reason, why = _why_not_accepted(records, terms)
-            process = records.milestone(terms)
-            yield Unbilled(
-                what=f"milestone {terms.id}",
-                title=terms.title,
-                fee=terms.fee,
-                clause=terms.clause,
-                amount=terms.amount,
-                reason=reason,
-                why=why,
-                awaited=_awaited(records, process)
-                if process
-                else _front(records, _before(records, terms)),
+            for position, line in enumerate(records.contract.lines_of(terms.id), start=1):
+                yield Unbilled(
+                    what=f"milestone {terms.id}" + (f", line {position}" if position > 1 else ""),
+                    title=line.title,
+                    fee=line.fee,
+                    clause=line.clause,
+                    amount=line.amount if position > 1 else line.amount - apart,
+                    reason=reason,
+                    why=why,
+                    awaited=_awaited_for(records, terms, reason),
+                )
+        for hold in held:
+            yield _of_hold(
+                terms, hold, hold.held, Reason.HOLD, _held(hold), _awaited_about(records, hold)
             )
+        for each in lost:
+            why = f"forfeited by {each.decided_by}"
+            line_lost = _of_hold(
+                terms, records.hold(each.hold), each.amount, Reason.FORFEITED, why, None
+            )
+            yield line_lost.model_copy(update={"decision": each.key})
+
+
+def _blocking(records: Records, terms: Milestone) -> list[HoldBalance]:
+    """The holds that keep a milestone from being invoiced."""
+    return [
+        hold
+        for hold in records.holds
+        if hold.milestone == terms.id and hold.state in OPEN and hold.held.minor
+    ]
+
+
+def _of_hold(
+    terms: Milestone,
+    hold: HoldBalance,
+    amount: Money,
+    reason: Reason,
+    why: str,
+    awaited: Awaited | None,
+) -> Unbilled:
+    return Unbilled(
+        what=f"milestone {terms.id}, hold {_short(hold.id)}",
+        title=terms.title,
+        fee=terms.fee,
+        clause=hold.clause,
+        amount=amount,
+        reason=reason,
+        why=why,
+        awaited=awaited,
+        hold=hold.id,
+    )
+
+
+def _held(hold: HoldBalance) -> str:
+    """Why it is held, and how far its clocks have come."""
+    if hold.disputed:
+        return f"{hold.reason}; disputed, its clocks stand still"
+    match hold.state:
+        case HoldState.CURING:
+            return f"{hold.reason}; cure notice served"
+        case HoldState.DECISION_DUE:
+            return f"{hold.reason}; to be released or forfeited"
+        case _:
+            return hold.reason
+
+
+def _awaited_for(records: Records, terms: Milestone, reason: Reason) -> Awaited | None:
+    process = records.milestone(terms)
+    if process is None:
+        return _front(records, _before(records, terms))
+    if reason is Reason.HOLD:
+        waits = (_awaited_about(records, hold) for hold in _blocking(records, terms))
+        return next((wait for wait in waits if wait), None)
+    return _awaited(records, process)
 
 
 def _why_not_accepted(records: Records, terms: Milestone) -> tuple[Reason, str]:
     process = records.milestone(terms)
     if process is None:
         before = _before(records, terms)
-        begins = f"phase {terms.phase.value} begins when {_ids(before)} billed"
+        begins = f"phase {terms.phase.value} begins when {_ids(before)} accepted"
         return _not_proceeded(records) or (Reason.PHASE, begins)
     if obstacle := _obstacle(process):
         return obstacle
@@ -295,6 +357,9 @@ def _why_not_accepted(records: Records, terms: Milestone) -> tuple[Reason, str]:
         case MilestoneState.IN_ACCEPTANCE:
             return Reason.ACCEPTANCE, "handed in, neither accepted nor rejected"
         case MilestoneState.ACCEPTED | MilestoneState.BILLED:
+            if held := _blocking(records, terms):
+                names = ", ".join(_short(hold.id) for hold in held)
+                return Reason.HOLD, f"accepted, not invoiced while held by {names}"
             return Reason.BOOKING, "accepted, its invoice is being booked"
         case MilestoneState.WITHDRAWN:
             return Reason.BOOKING, "withdrawn by a change order that is being booked"
@@ -308,45 +373,77 @@ def _missing_evidence(records: Records, terms: Milestone, process: Process) -> s
     return missing
 
 
-def _stakes(records: Records) -> Iterator[Unbilled]:
-    """Each indicator's part of the holdback, until the verdict of its window is booked."""
+def _stakes(records: Records) -> tuple[list[Unbilled], list[Unbilled]]:
+    """Each indicator's part of the holdback that is not decided yet, and what was lost of it."""
     contract = records.contract
     bet = contract.bet(contract.holdback.bet)
     parts = stakes(contract, bet)
+    undecided: list[Unbilled] = []
+    lost: list[Unbilled] = []
     for window in bet.windows:
         if isinstance(window, SettlementWindow):
             verdict = records.verdicts.get(window.id)
             for name in window.settles:
                 terms = bet.indicator(name)
                 if verdict is None:
-                    reason, why, awaited = _why_not_settled(records, window, name)
-                    yield _stake(records, terms, parts[name], reason, why, awaited)
+                    why = _why_not_settled(records, window, name)
+                    undecided.append(_stake(records, terms, parts[name], *why))
                 else:
-                    yield from _decided(records, window, terms, verdict)
+                    undecided += _undecided(records, window, terms, verdict)
+                    lost += _lost(records, window, terms, verdict)
+    return [stake for stake in undecided if stake.amount.minor], lost
 
 
-def _decided(
+def _undecided(
     records: Records, window: SettlementWindow, terms: BetIndicator, verdict: Verdict
 ) -> Iterator[Unbilled]:
-    """What a verdict took for good, and what it gave while that is not booked yet."""
+    """What a verdict gave and took while that is not booked yet."""
     (part,) = (each for each in verdict.indicators if each.indicator == terms.indicator)
+    gain, loss = _decision_keys(records, window)
+    won = gain in records.booked or not verdict.released.minor
+    for key, amount, what in ((gain, part.released, "won"), (loss, part.forfeited, "lost")):
+        if key not in records.booked:
+            # The loss is asked for when the gain is decided.
+            waits_for = key if won else gain
+            yield _stake(records, terms, amount, *_deciding(records, window, waits_for, what))
+
+
+def _deciding(
+    records: Records, window: SettlementWindow, key: str, what: str
+) -> tuple[Reason, str, Awaited | None]:
+    """How far the decision that a verdict asks for has come."""
+    process = records.process("bet", records.contract.holdback.bet)
+    awaited = _awaited(records, process) if process else None
+    given = f"{what} in window {window.id}"
+    latest = [request for request in records.requests if request.effect_key == key][-1:]
+    if obstacle := _obstacle(process):
+        return *obstacle, awaited
+    for request in latest:
+        name = _short(request.id)
+        if request.state is RequestState.PENDING:
+            why = f"{given}, asked to be decided as {name}"
+            return Reason.APPROVAL, why, _signatures(records, request)
+        if request.state is not RequestState.APPROVED:
+            ended = f"{request.state.value} by {request.decided_by}: {request.reason}"
+            return Reason.APPROVAL, f"{given}, {name} was {ended}; to be asked again", awaited
+    return Reason.BOOKING, f"{given}, its decision is being booked", awaited
+
+
+def _lost(
+    records: Records, window: SettlementWindow, terms: BetIndicator, verdict: Verdict
+) -> Iterator[Unbilled]:
+    """What a verdict took for good."""
+    (part,) = (each for each in verdict.indicators if each.indicator == terms.indicator)
+    _, key = _decision_keys(records, window)
+    if key in records.booked:
+        why = f"lost in window {window.id}: {part.explanation.what}"
+        stake = _stake(records, terms, part.forfeited, Reason.FORFEITED, why, None)
+        yield stake.model_copy(update={"decision": key})
+
+
+def _decision_keys(records: Records, window: SettlementWindow) -> tuple[str, str]:
     bet = records.id("bet", records.contract.holdback.bet)
-    if f"{bet}:{window.id}:release" not in records.booked:
-        process = records.process("bet", records.contract.holdback.bet)
-        won = (Reason.BOOKING, f"won in window {window.id}, its release is being booked")
-        reason, why = _obstacle(process) or won
-        awaited = _awaited(records, process) if process else None
-        yield _stake(records, terms, part.released, reason, why, awaited)
-    forfeit = f"{bet}:{window.id}:forfeit"
-    lost = _stake(
-        records,
-        terms,
-        part.forfeited,
-        Reason.FORFEITED,
-        f"lost in window {window.id}: {part.explanation.what}",
-        None,
-    )
-    yield lost.model_copy(update={"decision": forfeit if forfeit in records.booked else None})
+    return f"{bet}:{window.id}:release", f"{bet}:{window.id}:forfeit"
 
 
 def _stake(
@@ -357,20 +454,52 @@ def _stake(
     why: str,
     awaited: Awaited | None,
 ) -> Unbilled:
-    holdback = records.contract.holdback
-    hold = next((hold for hold in records.holds if hold.bet == holdback.bet), None)
+    hold = _bet_hold(records)
     return Unbilled(
         what=f"stake {terms.indicator}",
         title=records.indicators[terms.indicator].name,
-        fee=holdback.fee,
+        fee=records.contract.holdback.fee,
         clause=terms.clause,
         amount=amount,
         reason=reason,
         why=why,
         awaited=awaited,
         hold=hold.id if hold else None,
-        invoice=hold.invoice if hold else None,
     )
+
+
+def _bet_hold(records: Records) -> HoldBalance | None:
+    bet = records.contract.holdback.bet
+    return next((hold for hold in records.holds if hold.bet == bet), None)
+
+
+def _is_invoiced(records: Records) -> bool:
+    """Whether the stakes were invoiced when their hold was placed."""
+    hold = _bet_hold(records)
+    return hold is not None and hold.effect is not HoldEffect.BLOCK_INVOICING
+
+
+def _taken_back(records: Records) -> Iterator[Unbilled]:
+    """What documents took back of a fee line, or billed of it again."""
+    for each in records.taken_back:
+        fee = records.contract.fee(each.fee)
+        yield Unbilled(
+            what=f"fee {each.fee}",
+            title=fee.title,
+            fee=each.fee,
+            clause=each.clause,
+            amount=each.amount,
+            reason=Reason.FORFEITED if each.purpose == Purpose.FORFEIT else Reason.CREDITED,
+            why=_how_taken(each),
+            document=each.number,
+        )
+
+
+def _how_taken(each: TakenBack) -> str:
+    if each.amount.minor < 0:
+        return "billed again"
+    purpose = each.purpose.replace("_", " ")
+    return f"credited on {each.corrects}: {purpose}" if each.corrects else f"credited: {purpose}"
 
 
 def _why_not_settled(
@@ -378,8 +507,8 @@ def _why_not_settled(
 ) -> tuple[Reason, str, Awaited | None]:
     process = records.process("bet", records.contract.holdback.bet)
     if process is None:
-        before = [m for m in records.contract.milestones if not records.is_billed(m)]
-        live = (Reason.GO_LIVE, f"the bet starts at go-live, when {_ids(before)} billed")
+        before = [m for m in records.contract.milestones if not records.is_accepted(m)]
+        live = (Reason.GO_LIVE, f"the bet starts at go-live, when {_ids(before)} accepted")
         return *(_not_proceeded(records) or live), _front(records, before)
     started_on = date.fromisoformat(process.detail["started_on"])
     runs = _window_runs(records, process, window, started_on)
@@ -456,11 +585,172 @@ def _obstacle(process: Process | None) -> tuple[Reason, str] | None:
 
 
 def _before(records: Records, terms: Milestone) -> list[Milestone]:
-    """The milestones of earlier phases that are still to be billed."""
+    """The milestones of earlier phases that are still to be accepted."""
     return [
         earlier
         for earlier in records.contract.milestones
-        if earlier.phase is not terms.phase and not records.is_billed(earlier)
+        if earlier.phase is not terms.phase and not records.is_accepted(earlier)
+    ]
+
+
+# What is billed, and not settled for good.
+
+NOT_PAYABLE = (
+    Account.RECEIVABLE_RETAINED,
+    Account.RECEIVABLE_WITHHELD,
+    Account.RECEIVABLE_DISPUTED,
+)
+RETURNABLE = (Account.REFUND_LIABILITY, Account.ADVANCES)
+
+
+def _unsettled(
+    records: Records, stakes: Sequence[Unbilled], accounts: Sequence[Account]
+) -> Iterator[Unsettled]:
+    """What stands on these accounts, with what it waits for."""
+    for claim in records.claims:
+        match Account(claim.account):
+            case account if account not in accounts:
+                continue
+            case Account.RECEIVABLE_DISPUTED:
+                yield _in_dispute(records, claim)
+            case Account.ADVANCES:
+                yield _advance(records, claim)
+            case _:
+                hold = records.hold(claim.hold or "")
+                if hold.bet is not None:
+                    yield from _held_stakes(hold, claim, stakes)
+                else:
+                    yield _held_claim(records, hold, claim)
+
+
+def _held_stakes(
+    hold: HoldBalance, claim: Claim, stakes: Sequence[Unbilled]
+) -> Iterator[Unsettled]:
+    """The claim of a bet, by the stakes that are not decided."""
+    if not stakes:
+        return
+    amounts = allocate(claim.amount, [stake.amount.exact for stake in stakes])
+    for stake, amount in zip(stakes, amounts, strict=True):
+        yield Unsettled(
+            what=stake.what,
+            amount=amount,
+            reason=stake.reason,
+            why=stake.why,
+            invoice=hold.invoice,
+            hold=hold.id,
+            awaited=stake.awaited,
+        )
+
+
+def _held_claim(records: Records, hold: HoldBalance, claim: Claim) -> Unsettled:
+    retained = hold.kind is HoldKind.RETENTION
+    return Unsettled(
+        what=f"{'retention' if retained else 'hold'} {_short(hold.id)}",
+        amount=claim.amount,
+        reason=Reason.RETENTION if retained else Reason.HOLD,
+        why=_steps(records) if retained else _held(hold),
+        invoice=claim.invoice or hold.invoice,
+        hold=hold.id,
+        awaited=_awaited_about(records, hold) or (_front(records) if retained else None),
+    )
+
+
+def _steps(records: Records) -> str:
+    retention = records.contract.retention
+    steps = retention.release if retention else ()
+    each = ", ".join(f"{percent(step.share)} {step.after} after go-live" for step in steps)
+    return f"to be paid {each}"
+
+
+def _in_dispute(records: Records, claim: Claim) -> Unsettled:
+    (dispute,) = (each for each in records.disputes if each.id == claim.item)
+    rulings = (
+        request
+        for request in _pending(records, dispute.id)
+        if request.decision is Decision.DISPUTE_RULING
+    )
+    ruling = next(rulings, None)
+    return Unsettled(
+        what=f"dispute {_short(dispute.id)}",
+        amount=claim.amount,
+        reason=Reason.DISPUTE,
+        why=f"{dispute.reason}, raised by {dispute.raised_by}",
+        invoice=claim.invoice,
+        awaited=_signatures(records, ruling)
+        if ruling
+        else Awaited(
+            process=dispute.id,
+            for_whom="ruling",
+            why="withdrawn, rejected or upheld",
+            since=_local(records, dispute.raised_at),
+            due_at=None,
+            overdue=False,
+            people=(),
+            then=None,
+        ),
+    )
+
+
+def _advance(records: Records, claim: Claim) -> Unsettled:
+    advance = records.contract.advance
+    share = f"{percent(advance.recovered)} of " if advance else ""
+    before = [m for m in records.contract.milestones if not records.is_billed(m)]
+    return Unsettled(
+        what=f"advance {claim.item}",
+        amount=claim.amount,
+        reason=Reason.ADVANCE,
+        why=f"deducted by {share}the milestones to come",
+        awaited=_front(records, before),
+    )
+
+
+# What is asked for.
+
+
+def _asked(records: Records) -> Iterator[Asked]:
+    """Every decision that nobody has made yet, and the change orders that are not in force yet."""
+    for request in records.requests:
+        if request.state is RequestState.PENDING:
+            yield _asked_for(request, _signatures(records, request))
+            continue
+        change = records.process_of(request.subject)
+        if change is not None and change.kind == "change_order":
+            awaited = None if change.finished else _awaited(records, change)
+            if awaited is not None and request.state is RequestState.APPROVED:
+                yield _asked_for(request, awaited)
+
+
+def _asked_for(request: Request, awaited: Awaited) -> Asked:
+    return Asked(
+        id=request.id,
+        decision=request.decision,
+        subject=request.subject,
+        amount=request.amount,
+        requested_by=request.requested_by,
+        awaited=awaited,
+    )
+
+
+def _signatures(records: Records, request: Request) -> Awaited:
+    """Who can still sign a request, and until when."""
+    signed = ", ".join(request.signed) or "nobody yet"
+    return Awaited(
+        process=request.id,
+        for_whom="approval",
+        why=f"signed by {signed}, {request.needed} needed",
+        since=_local(records, request.requested_at),
+        due_at=_local(records, request.expires_at),
+        overdue=False,
+        people=tuple(missing(request, records.contract)),
+        then=Then.EXPIRY,
+    )
+
+
+def _pending(records: Records, subject: str) -> list[Request]:
+    return [
+        request
+        for request in records.requests
+        if request.subject == subject and request.state is RequestState.PENDING
     ]
 
 
@@ -477,38 +767,50 @@ def _front(records: Records, before: Sequence[Milestone] = ()) -> Awaited | None
     return next((_awaited(records, p) for p in line if p and p.waiting), None)
 
 
+def _awaited_about(records: Records, hold: HoldBalance) -> Awaited | None:
+    """What a hold waits for, with those who can sign what is asked about it."""
+    process = records.process_of(hold.id)
+    return _awaited(records, process) if process else None
+
+
 def _awaited(records: Records, process: Process) -> Awaited | None:
     wait = process.waiting
     if wait is None:
         return None
-    for_whom, roles = _who(records, wait)
+    for_whom, people = _who(records, wait)
     here = {
         "for_whom": for_whom,
         "since": _local(records, wait.since),
         "due_at": wait.due_at and _local(records, wait.due_at),
     }
-    everyone = records.contract.people().everyone
-    return Awaited(
-        **wait.model_dump() | here,
-        people=tuple(person.id for person in everyone if set(roles) & set(person.roles)),
-        then=_then(records, process, wait),
-    )
+    return Awaited(**wait.model_dump() | here, people=people, then=_then(records, process, wait))
 
 
-def _who(records: Records, wait: Waiting) -> tuple[str, tuple[Role, ...]]:
-    """Whom a process waits for, without those who have signed, and the roles that can end the wait."""
+def _who(records: Records, wait: Waiting) -> tuple[str, tuple[str, ...]]:
+    """Whom a process waits for, without those who have signed, and the people who can end the wait."""
     match wait.for_whom:
         case "readings":
-            return wait.for_whom, (Role.IT_LEAD,)
+            return wait.for_whom, _named(records, Role.IT_LEAD)
         case "calendar":
-            return wait.for_whom, (Role.DELIVERY_LEAD,) if wait.overdue else ()
+            return wait.for_whom, _named(records, Role.DELIVERY_LEAD) if wait.overdue else ()
         case Lead.CLIENT.value | Lead.CONSULTANT.value as lead:
-            return lead, LEADERS[Lead(lead)]
+            return lead, _named(records, *LEADERS[Lead(lead)])
+        case "approval":
+            able = (missing(each, records.contract) for each in _pending(records, wait.process))
+            return wait.for_whom, tuple(dict.fromkeys(name for names in able for name in names))
+        case "release" | "decision":
+            able_to = with_authority(records.contract, records.hold(wait.process).held)
+            return wait.for_whom, tuple(entry.person for entry in able_to)
         case names:
             signed = _signed(records, wait.process)
             roles = tuple(Role(name) for name in names.split(" and ") if name in set(Role))
             left = tuple(role for role in roles if role not in signed)
-            return " and ".join(left) or names, left
+            return " and ".join(left) or names, _named(records, *left)
+
+
+def _named(records: Records, *roles: Role) -> tuple[str, ...]:
+    everyone = records.contract.people().everyone
+    return tuple(person.id for person in everyone if set(roles) & set(person.roles))
 
 
 def _signed(records: Records, process: str) -> set[str]:
@@ -536,7 +838,21 @@ def _then(records: Records, process: Process, wait: Waiting) -> Then | None:
             return Then.DEEMED_ACCEPTANCE if deemed else Then.ESCALATION
         case "value_bet" if wait.for_whom == "readings":
             return Then.READINGS_OVERDUE
+        case "hold":
+            return _silence(records, records.hold(process.id))
+        case "change_order":
+            return Then.IN_FORCE
     return None
+
+
+def _silence(records: Records, hold: HoldBalance) -> Then:
+    """What the end of the clock of a hold means."""
+    if hold.kind is HoldKind.RETENTION:
+        return Then.RELEASE
+    if hold.state is not HoldState.DECISION_DUE:
+        return Then.DECISION_DUE
+    means = {"release": Then.RELEASE, "forfeit": Then.FORFEITURE}
+    return means.get(records.defaults.get(hold.id, ""), Then.ESCALATION)
 
 
 def _reminded(records: Records, wait: Waiting) -> bool:
@@ -559,91 +875,10 @@ def _ids(milestones: Sequence[Milestone]) -> str:
     return f"{names} {'are' if len(milestones) > 1 else 'is'}"
 
 
-# What is on record.
+def _short(id: str) -> str:
+    """`H1` of `eng.E7.hold.H1`."""
+    return id.rpartition(".")[2]
 
 
-async def _records(connection: Connection, engagement_id: str) -> Records:
-    contract = await contract_of(connection, engagement_id)
-    engagement = await engagement_of(connection, engagement_id)
-    indicators = await connection.fetchval(
-        """
-        select c.indicators from engagement e join contract_version c
-          on c.contract_id = e.contract_id and c.version = e.contract_version
-        where engagement_id = $1
-        """,
-        engagement_id,
-    )
-    booked = await connection.fetch(
-        """
-        select key from invoice where engagement_id = $1
-        union all
-        select m.key from hold_movement m join hold using (hold_id) where engagement_id = $1
-        """,
-        engagement_id,
-    )
-    holds = await holds_of(connection, engagement_id)
-    known = [Indicator.model_validate(entry) for entry in indicators]
-    return Records(
-        contract=contract,
-        indicators={indicator.id: indicator for indicator in known},
-        engagement=engagement,
-        now=engagement.clock_now or datetime.now(UTC),
-        billed=await _billed(connection, engagement_id, contract, holds),
-        booked=frozenset(row["key"] for row in booked),
-        verdicts=await _verdicts(connection, engagement_id, contract),
-        holds=holds,
-        readings=await readings_of(connection, engagement_id),
-        events=await _events(connection, engagement_id),
-    )
-
-
-async def _billed(
-    connection: Connection, engagement_id: str, contract: Contract, holds: Sequence[HoldBalance]
-) -> dict[str, Money]:
-    """By fee line: earned less still unbilled less taken back, less what an invoice withholds."""
-    rows = await connection.fetch(
-        """
-        select fee, sum(case side when 'C' then amount_minor else -amount_minor end) as minor
-        from posting p join journal_group g on g.id = p.group_id
-        where g.engagement_id = $1 and account in ('1200', '4000', '4020', '4090') group by fee
-        """,
-        engagement_id,
-    )
-    billed = {row["fee"]: money(row["minor"], contract.currency) for row in rows}
-    for hold in holds:
-        if hold.invoice:
-            billed[hold.fee] -= hold.held
-    return billed
-
-
-async def _verdicts(
-    connection: Connection, engagement_id: str, contract: Contract
-) -> dict[str, Verdict]:
-    bet = contract.bet(contract.holdback.bet)
-    keys = [
-        f"eng.{engagement_id}.bet.{bet.id}:{window.id}:verdict"
-        for window in bet.windows
-        if isinstance(window, SettlementWindow)
-    ]
-    rows = await connection.fetch("select window_id, result from verdict where key = any($1)", keys)
-    found = {row["window_id"]: Assessed.model_validate(row["result"]).verdict for row in rows}
-    return {window: verdict for window, verdict in found.items() if verdict}
-
-
-async def _events(connection: Connection, engagement_id: str) -> list[Happening]:
-    """The events that tell how far a wait has come."""
-    rows = await connection.fetch(
-        """
-        select workflow_id as process, type, occurred_at, actor, command_id, facts
-        from event where engagement_id = $1 and type = any($2) order by id
-        """,
-        engagement_id,
-        [
-            EventType.REMINDER_RAISED,
-            EventType.DECISION_SIGNED,
-            EventType.DECISION_SPLIT,
-            EventType.REWORK_ORDERED,
-            EventType.MILESTONE_REJECTED,
-        ],
-    )
-    return [Happening(**dict(row)) for row in rows]
+def _sum(records: Records, amounts: Iterable[Money]) -> Money:
+    return sum(amounts, Money(0, records.contract.currency))

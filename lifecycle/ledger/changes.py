@@ -1,5 +1,6 @@
 """Postings of a change order's delta; a negative amount is posted on the other side. Pure."""
 
+from collections.abc import Iterable
 from typing import Unpack
 
 from contracts.money import Money
@@ -7,13 +8,13 @@ from lifecycle.ledger.accounts import Account
 from lifecycle.ledger.journal import Amounts, Group, Of, Posting, credit, debit, group, total
 
 
-def earned_anew(nets: Amounts) -> Group:
-    """E01: what is billed has earned more or less since the beginning, by fee."""
+def earned_anew(parts: Iterable[tuple[str, Money]]) -> Group:
+    """E01: each billed line has earned more or less than was posted; its fee and the difference."""
     return group(
         "E01",
         [
             line
-            for fee, net in nets.items()
+            for fee, net in parts
             for line in (
                 _debit(Account.UNBILLED_EARNED, net, fee=fee),
                 _debit(Account.REVENUE_FIXED, -net, fee=fee),

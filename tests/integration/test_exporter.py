@@ -71,7 +71,8 @@ async def fill(pool: Pool, engagements: int) -> None:
 
     Odd engagements are live, even ones in the sandbox. Each has a milestone that waits for two
     people, overdue, and one that is finished; a hold of 100.00 of which 40.00 is released, one of
-    500 yen, and one that is decided; an invoice, sent, and a credit note and a notice, pending.
+    500 yen in dispute, and one that is decided; two requests to release, pending, and one that is
+    decided; an invoice, sent, and a credit note and a notice, pending.
     """
     async with pool.acquire() as connection, connection.transaction():
         # Their keys would need an effect each.
@@ -101,10 +102,22 @@ async def fill(pool: Pool, engagements: int) -> None:
                             ('engagement', 'value bets', false, false))
                 as p (kind, waiting_for, overdue, finished);
 
-            insert into hold (hold_id, engagement_id, clause, kind, effect, fee, bet, currency)
-            select id || currency || effect, id, '5', 'VALUE_BET', effect, 'F', 'B', currency
-            from e, (values ('CNY', 'block_invoicing'), ('JPY', 'block_invoicing'),
-                            ('CNY', 'withhold_payment')) as h (currency, effect);
+            insert into hold (hold_id, engagement_id, clause, kind, effect, condition, fee, bet,
+                              currency, reason, placed_by, placed_at, state, disputed_at)
+            select id || currency || effect, id, '5', 'VALUE_BET', effect, 'performance', 'F', 'B',
+                   currency, 'bet', 'anna', at, state, case currency when 'JPY' then at end
+            from e, (values ('CNY', 'block_invoicing', 'active'),
+                            ('JPY', 'block_invoicing', 'curing'),
+                            ('CNY', 'withhold_payment', 'settled')) as h (currency, effect, state);
+
+            insert into approval_request (request_id, engagement_id, workflow_id, decision, subject,
+                                          payload, digest, amount_minor, currency, requested_by,
+                                          requested_at, expires_at, effect_key, needed, state,
+                                          decided_at)
+            select id || r, id, id, 'release', id, '{}', '', 100, 'CNY', 'anna', at,
+                   timestamptz '2126-03-02 08:00+00' + r * interval '1 day', id || r, 2,
+                   case r when 0 then 'approved' else 'pending' end, case r when 0 then at end
+            from e, generate_series(0, 2) r;
 
             insert into hold_movement (hold_id, movement, amount_minor, key, occurred_at)
             select id || hold, movement, minor, id || hold || movement, at
@@ -219,10 +232,17 @@ async def test_each_metric_shows_what_is_in_the_database(pool: Pool, exporter: E
         "tollkeeper_engagements": in_each_book(("operating", 2)),
         "tollkeeper_processes_open": in_each_book(("milestone", 2), ("engagement", 2)),
         "tollkeeper_decisions_overdue": in_each_book(("acceptor", 2), ("it_lead", 2)),
-        "tollkeeper_holds_outstanding": in_each_book(("VALUE_BET", "block_invoicing", 4)),
+        "tollkeeper_holds_outstanding": in_each_book(
+            ("VALUE_BET", "block_invoicing", "active", 2),
+            ("VALUE_BET", "block_invoicing", "disputed", 2),
+        ),
         "tollkeeper_holds_outstanding_amount": in_each_book(
-            ("VALUE_BET", "block_invoicing", "CNY", 120.0),  # 2 x (100.00 - 40.00)
-            ("VALUE_BET", "block_invoicing", "JPY", 1000.0),  # 2 x 500, no decimals
+            ("block_invoicing", "CNY", 120.0),  # 2 x (100.00 - 40.00)
+            ("block_invoicing", "JPY", 1000.0),  # 2 x 500, no decimals
+        ),
+        "tollkeeper_requests_pending": in_each_book(("release", 4)),
+        "tollkeeper_requests_first_expiry_timestamp_seconds": in_each_book(
+            ("release", datetime(2126, 3, 3, 8, tzinfo=UTC).timestamp())
         ),
         "tollkeeper_invoices_issued_total": in_each_book(("invoice", 2)),
         "tollkeeper_readings_total": in_each_book((6,)),

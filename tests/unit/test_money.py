@@ -231,3 +231,85 @@ def test_a_share_and_its_rest_are_the_whole(minor, rate):
     held = total.share(rate)
     assert (total - held) + held == total
     assert abs(held.minor) <= abs(minor)
+
+
+# What an amount says of itself, and what is said where it is refused.
+
+
+def test_an_amount_travels_as_text_with_its_currency():
+    kept: TypeAdapter[Money] = TypeAdapter(Money)
+    assert kept.dump_python(cny("-1234.50"), mode="json") == "-1234.50 CNY"
+    assert kept.validate_python("-1234.50 CNY") == cny("-1234.50")
+    assert kept.validate_python(cny("1.00")) == cny("1.00")
+
+
+def test_an_amount_in_a_schema_is_text_or_a_number_of_plain_digits():
+    assert TypeAdapter(Money).json_schema() == {
+        "type": ["string", "number"],
+        "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]+)?( [A-Z]{3})?$",
+        "examples": ["1800000.00"],
+    }
+
+
+def test_a_document_inside_another_has_its_own_currency():
+    with amounts_in("CNY"):
+        with amounts_in("EUR"):
+            assert MONEY.validate_python("1.00") == Money(100, "EUR")
+        assert MONEY.validate_python("1.00") == Money(100, "CNY")
+
+
+def refusal(value: object) -> tuple[str, str | None]:
+    """What is said of a value that is no amount, and the rule it breaks."""
+    with pytest.raises(ValidationError) as refused:
+        MONEY.validate_python(value)
+    (error,) = refused.value.errors()
+    cause = error["ctx"]["error"]
+    return str(cause), cause.rule if isinstance(cause, Refused) else None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "rule"),
+    [
+        ("12.50", "an amount with its currency, such as 12.50 CNY", "currency"),
+        ("12.50 XXX", "an amount with its currency, such as 12.50 CNY", "currency"),
+        ("12.50 1", "an amount with its currency, such as 12.50 CNY", "invalid_value"),
+        ("12.50 CNY ", "an amount with its currency, such as 12.50 CNY", "invalid_value"),
+        ("1,0 CNY", "a plain amount such as 1000000.00", None),
+        ("1,0 JPY", "a plain amount such as 1000000", None),
+        ("1.234 CNY", "at most 2 decimals for CNY", "scale"),
+        ("10000000000000.00 CNY", "an amount below 10^15 minor units", "range"),
+    ],
+)
+def test_a_refused_amount_says_what_was_found_and_what_is_expected(value, expected, rule):
+    found = value.partition(" ")[0] if rule in (None, "scale", "range") else value
+    assert refusal(value) == (f"found {found!r}, expected {expected}", rule)
+
+
+def test_an_amount_that_is_no_text_says_so():
+    assert refusal(12.5) == ("found 12.5, expected a plain amount such as 1000000.00", None)
+
+
+def test_the_largest_amount_has_one_minor_unit_less_than_the_limit():
+    assert cny("9999999999999.99").minor == MINOR_LIMIT - 1
+    assert cny("-9999999999999.99").minor == 1 - MINOR_LIMIT
+
+
+def test_what_cannot_be_combined_or_split_is_said_in_a_whole_sentence():
+    with pytest.raises(TermsError, match="^amounts in CNY and EUR cannot be combined$"):
+        cny("1.00") + Money(1, "EUR")
+    expected = "^an amount can only be split over weights that are not negative, one positive$"
+    with pytest.raises(TermsError, match=expected):
+        allocate(cny("1.00"), [Fraction(2), Fraction(-1)])
+
+
+def test_the_opposite_of_an_amount_takes_it_away():
+    assert -cny("1.25") == cny("-1.25")
+    assert cny("1.25") + -cny("1.25") == cny("0.00")
+
+
+def test_a_fen_that_cannot_be_split_goes_to_the_larger_weight_then_to_the_earlier():
+    assert parts("0.01", "1", "1") == ["0.01", "0.00"]
+    assert parts("0.01", "1", "2", "1") == ["0.00", "0.01", "0.00"]
+    assert parts("0.05", "1", "3", "1") == ["0.01", "0.03", "0.01"]
+    # 0.015 and 0.045: both remainders are a half, and the larger weight has it.
+    assert parts("0.06", "1", "3") == ["0.01", "0.05"]

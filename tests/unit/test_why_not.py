@@ -9,17 +9,20 @@ from typing import Any
 
 import pytest
 
-from contracts.commercial import HoldEffect
+from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.contract import Contract, SettlementWindow
 from contracts.document import read_contract
 from contracts.events import EventType
 from contracts.money import Money
 from contracts.setting import Book, ClockKind
+from lifecycle.approval import Request, RequestState
 from lifecycle.bet import Reading, assess
+from lifecycle.hold import HoldState
 from tests.unit.test_docs import HANDBOOK, rows, section, words
 from tollkeeper.cli import why_not as command
+from tollkeeper.on_record import Claim, Disputed, Lost, Records, TakenBack
 from tollkeeper.queries import EngagementDetail, Happening, HoldBalance, Process, Waiting
-from tollkeeper.why_not import Reason, Records, Then, Unbilled, WhyNot, compose
+from tollkeeper.why_not import Reason, Then, Unbilled, WhyNot, compose
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2025, 3, 3, 1, tzinfo=UTC)
@@ -42,10 +45,10 @@ def wait(process: str, for_whom: str, why: str, **fields: Any) -> Waiting:
 
 def process(id: str, state: str, waiting: Waiting | None = None, **detail: Any) -> Process:
     path = id.split(".")[2:]
-    kinds = {"micro": "micro_consulting", "milestone": "milestone", "bet": "value_bet"}
+    kinds = {"micro": "micro_consulting", "bet": "value_bet", "change": "change_order"}
     return Process(
         id=id,
-        kind=kinds[path[0]] if path else "engagement",
+        kind=kinds.get(path[0], path[0]) if path else "engagement",
         subject=path[1] if path else "KA-2024-017",
         state=state,
         finished=False,
@@ -56,6 +59,50 @@ def process(id: str, state: str, waiting: Waiting | None = None, **detail: Any) 
 
 def happened(type: EventType, process: str, **facts: object) -> Happening:
     return Happening(type=type, process=process, occurred_at=NOW, actor="engine", facts=facts)
+
+
+def hold(name: str, held: int, **fields: Any) -> HoldBalance:
+    given = {
+        "id": f"eng.E1.hold.{name}",
+        "engagement": "E1",
+        "book": Book.SANDBOX,
+        "clause": "8.1",
+        "kind": HoldKind.ADMIN_BLOCK,
+        "effect": HoldEffect.BLOCK_INVOICING,
+        "fee": "project",
+        "bet": None,
+        "milestone": None,
+        "invoice": None,
+        "on": "project",
+        "state": HoldState.ACTIVE,
+        "disputed": False,
+        "due_at": None,
+        "reason": "scope is disputed",
+        "placed": yuan(held),
+        "held": yuan(held),
+        "reserved": yuan(0),
+        "released": yuan(0),
+        "forfeited": yuan(0),
+    }
+    return HoldBalance(**given | fields)
+
+
+def request(name: str, decision: Decision, amount: int, **fields: Any) -> Request:
+    given: dict[str, Any] = {
+        "id": f"eng.E1.request.{name}",
+        "engagement_id": "E1",
+        "workflow_id": "eng.E1",
+        "decision": decision,
+        "payload": {},
+        "digest": "0" * 64,
+        "effect_key": name,
+        "amount": yuan(amount),
+        "requested_by": "sun.hao",
+        "requested_at": NOW,
+        "expires_at": NOW + timedelta(days=14),
+        "needed": 2,
+    }
+    return Request(**given | fields)
 
 
 def yuan(amount: int) -> Money:
@@ -281,7 +328,7 @@ def test_a_window_that_is_measured_waits_for_the_booking_of_its_verdict(
     assert line(found, "stake ka-dso-days").reason is Reason.BOOKING
 
 
-def test_what_a_verdict_gave_waits_for_its_booking_and_what_it_took_is_gone(
+def test_what_a_verdict_gave_and_took_waits_for_its_booking_then_what_it_took_is_gone(
     contract: Contract,
 ) -> None:
     decided = operating(contract, "window W6", None, verdicts=verdict_of_w6(contract))
@@ -289,40 +336,239 @@ def test_what_a_verdict_gave_waits_for_its_booking_and_what_it_took_is_gone(
     assert [(each.what, str(each.amount), each.reason) for each in found.waiting] == [
         ("stake win-rate-count", "216000.00", Reason.BOOKING),
         ("stake ka-dso-days", "40500.00", Reason.BOOKING),
+        ("stake ka-dso-days", "67500.00", Reason.BOOKING),
         ("stake ka-average-output", "216000.00", Reason.WINDOW),
     ]
-    (lost,) = found.never
-    assert (str(lost.amount), lost.clause, lost.decision) == ("67500.00", "6.1(b)", None)
-    assert lost.why.endswith("stake 108000.00, score 3/8")
-    assert found.total.difference == yuan(0)
+    assert (found.never, found.total.difference) == ((), yuan(0))
 
     keys = {f"{BET}:W6:release", f"{BET}:W6:forfeit"}
     billed = {"micro": yuan(100_000), "project": yuan(1_516_500)}
     found = compose(replace(decided, booked=decided.booked | keys, billed=billed))
     assert [each.what for each in found.waiting] == ["stake ka-average-output"]
-    assert [each.decision for each in found.never] == [f"{BET}:W6:forfeit"]
+    (lost,) = found.never
+    assert (str(lost.amount), lost.clause) == ("67500.00", "6.1(b)")
+    assert lost.decision == f"{BET}:W6:forfeit"
+    assert lost.why.endswith("stake 108000.00, score 3/8")
     assert found.total.difference == yuan(0)
 
 
-def test_a_withheld_stake_names_its_hold_and_its_invoice(contract: Contract) -> None:
-    hold = HoldBalance(
-        id="eng.E1.hold.HB1",
-        engagement="E1",
-        book=Book.SANDBOX,
-        clause="5.1",
-        kind="VALUE_BET",
-        effect=HoldEffect.WITHHOLD_PAYMENT,
-        fee="project",
-        bet="B1",
-        invoice="QM-INV-2025-000005",
-        placed=yuan(540_000),
-        held=yuan(540_000),
-        released=yuan(0),
-        forfeited=yuan(0),
+@pytest.mark.parametrize(
+    ("state", "gain", "people"),
+    [
+        (
+            RequestState.PENDING,
+            "won in window W6, asked to be decided as HB1-W6-release",
+            ("li.wei",),
+        ),
+        (
+            RequestState.REJECTED,
+            "won in window W6, HB1-W6-release was rejected by li.wei: too early; to be asked again",
+            (),
+        ),
+        (
+            RequestState.EXPIRED,
+            "won in window W6, HB1-W6-release was expired by li.wei: too early; to be asked again",
+            (),
+        ),
+    ],
+)
+def test_what_a_verdict_decided_waits_for_signatures_where_no_policy_covers_it(
+    contract: Contract, state: RequestState, gain: str, people: tuple[str, ...]
+) -> None:
+    asked = request(
+        "HB1-W6-release",
+        Decision.RELEASE,
+        256_500,
+        subject="eng.E1.hold.HB1",
+        effect_key=f"{BET}:W6:release",
+        signed=("gao.feng",),
+        state=state,
+        decided_by="li.wei",
+        reason="too early",
     )
-    found = compose(operating(contract, "window W3", None, holds=[hold]))
-    assert {(each.hold, each.invoice) for each in found.waiting} == {(hold.id, hold.invoice)}
-    assert (found.total.withheld, found.total.waiting) == (yuan(540_000), yuan(540_000))
+    waiting = wait(BET, "approval", "as the bet says it")
+    known = operating(
+        contract, "window W6", waiting, verdicts=verdict_of_w6(contract), requests=[asked]
+    )
+    found = compose(known)
+    won, rest, lost, _ = found.waiting
+    assert {each.reason for each in (won, rest, lost)} == {Reason.APPROVAL}
+    assert won.why == rest.why == gain
+    assert lost.why == gain.replace("won", "lost")
+    assert won.awaited
+    assert won.awaited.people == people
+    assert won.awaited.then is (Then.EXPIRY if people else None)
+    assert [each.awaited.people for each in found.asked] == ([people] if people else [])
+    assert found.total.difference == yuan(0)
+
+
+def test_what_is_held_of_a_milestone_stands_apart_and_holds_up_the_rest_once_accepted(
+    contract: Contract,
+) -> None:
+    cured = wait("eng.E1.hold.H1", "cure", "100000.00 CNY held, cure notice served", due_at=NOW)
+    held = hold("H1", 100_000, milestone="M1", state=HoldState.CURING)
+    lost = Lost("eng.E1.hold.H1:F1", held.id, yuan(60_000), "gao.feng, li.wei")
+    processes = [
+        process("eng.E1.milestone.M1", "in_delivery"),
+        process(held.id, "curing", cured),
+    ]
+    found = compose(records(contract, processes, holds=[held], lost=[lost]))
+    own, kept = found.waiting[:2]
+    assert (own.what, str(own.amount), own.reason) == (
+        "milestone M1",
+        "200000.00",
+        Reason.EVIDENCE,
+    )
+    assert (kept.what, str(kept.amount), kept.reason, kept.why) == (
+        "milestone M1, hold H1",
+        "100000.00",
+        Reason.HOLD,
+        "scope is disputed; cure notice served",
+    )
+    assert kept.awaited
+    assert (kept.awaited.for_whom, kept.awaited.then) == ("cure", Then.DECISION_DUE)
+    (gone,) = found.never
+    assert (str(gone.amount), gone.why) == ("60000.00", "forfeited by gao.feng, li.wei")
+    assert gone.decision == lost.key
+    assert found.total.difference == yuan(0)
+
+    accepted = process("eng.E1.milestone.M1", "accepted", wait("x", "hold", "held by H1"))
+    found = compose(records(contract, [accepted, processes[1]], holds=[held], lost=[lost]))
+    own = line(found, "milestone M1")
+    assert (own.reason, own.why) == (Reason.HOLD, "accepted, not invoiced while held by H1")
+    assert own.awaited == kept.awaited
+
+
+@pytest.mark.parametrize(
+    ("state", "default", "who", "people", "then"),
+    [
+        (HoldState.ACTIVE, "escalate", "release", ("gao.feng", "li.wei", "sun.hao"), "decision_due"),
+        (HoldState.DECISION_DUE, "escalate", "decision", ("gao.feng", "li.wei", "sun.hao"), "escalation"),
+        (HoldState.DECISION_DUE, "forfeit", "decision", ("gao.feng", "li.wei", "sun.hao"), "forfeiture"),
+        (HoldState.DECISION_DUE, "release", "approval", ("gao.feng", "li.wei"), "release"),
+    ],
+)  # fmt: skip
+def test_a_hold_names_who_can_end_it_and_what_silence_means(
+    contract: Contract,
+    state: HoldState,
+    default: str,
+    who: str,
+    people: tuple[str, ...],
+    then: str,
+) -> None:
+    held = hold("H1", 100_000, milestone="M1", state=state)
+    asked = request("R1", Decision.RELEASE, 40_000, subject=held.id, requested_by="sun.hao")
+    waiting = wait(held.id, who, "100000.00 CNY held", due_at=NOW)
+    known = records(
+        contract,
+        [process(held.id, state.value, waiting)],
+        holds=[held],
+        defaults={held.id: default},
+        requests=[asked],
+    )
+    kept = line(compose(known), "milestone M1, hold H1")
+    assert kept.awaited
+    assert (kept.awaited.people, kept.awaited.then) == (people, Then(then))
+
+
+def test_what_invoices_keep_back_is_gross_and_no_part_of_what_is_not_billed(
+    contract: Contract,
+) -> None:
+    kept = hold("RT1", 63_000, kind=HoldKind.RETENTION, effect=HoldEffect.WITHHOLD_PAYMENT)
+    refundable = hold("H2", 50_000, effect=HoldEffect.RESERVE_REFUND, invoice="I1")
+    dispute = Disputed("eng.E1.dispute.D1", "I1", "two tests fail", "li.wei", NOW)
+    ruling = request(
+        "D1-uphold", Decision.DISPUTE_RULING, 1_000, subject=dispute.id, requested_by="sun.hao"
+    )
+    known = operating(
+        contract,
+        "window W3",
+        None,
+        holds=[kept, refundable],
+        disputes=[dispute],
+        requests=[ruling],
+        claims=[
+            Claim("1110", yuan(66_780), "I1", kept.id),
+            Claim("1130", yuan(10_600), "I1", item=dispute.id),
+            Claim("2110", yuan(7_000), item="AD1"),
+            Claim("2200", yuan(50_000), hold=refundable.id),
+        ],
+    )
+    found = compose(known)
+    assert [(each.what, each.invoice, str(each.amount)) for each in found.not_payable] == [
+        ("retention RT1", "I1", "66780.00"),
+        ("dispute D1", "I1", "10600.00"),
+    ]
+    assert [(each.what, each.invoice, str(each.amount)) for each in found.returnable] == [
+        ("advance AD1", None, "7000.00"),
+        ("hold H2", "I1", "50000.00"),
+    ]
+    ruled = found.not_payable[1].awaited
+    assert ruled
+    assert (ruled.people, ruled.then) == (("gao.feng", "li.wei"), Then.EXPIRY)
+    assert found.total.difference == yuan(0)
+
+
+def test_what_a_credit_note_took_back_is_never_billed(contract: Contract) -> None:
+    taken = TakenBack("CN1", "project", "4.1", "dispute", "I1", yuan(1_000))
+    known = operating(
+        contract,
+        "window W3",
+        None,
+        taken_back=[taken],
+        billed={"micro": yuan(100_000), "project": yuan(1_259_000)},
+    )
+    found = compose(known)
+    (gone,) = found.never
+    assert (gone.reason, gone.why, gone.document) == (
+        Reason.CREDITED,
+        "credited on I1: dispute",
+        "CN1",
+    )
+    assert found.total.difference == yuan(0)
+
+
+def test_a_change_order_is_asked_for_until_it_is_in_force(contract: Contract) -> None:
+    id = "eng.E1.change.CO1"
+    asked = request("CO1", Decision.CHANGE_ORDER, 5_000, subject=id)
+    (one,) = compose(records(contract, requests=[asked])).asked
+    assert (one.decision, one.awaited.then) == (Decision.CHANGE_ORDER, Then.EXPIRY)
+
+    agreed = asked.model_copy(update={"state": RequestState.APPROVED})
+    waiting = wait(id, "effective date", "change order CO1 takes effect", due_at=NOW)
+    (one,) = compose(records(contract, [process(id, "agreed", waiting)], requests=[agreed])).asked
+    assert (one.awaited.for_whom, one.awaited.then) == ("effective date", Then.IN_FORCE)
+    assert compose(records(contract, requests=[agreed])).asked == ()
+
+
+@pytest.mark.parametrize("effect", [HoldEffect.WITHHOLD_PAYMENT, HoldEffect.RESERVE_REFUND])
+def test_stakes_that_are_invoiced_are_billed_and_not_settled_with_the_tax_among_them(
+    contract: Contract, effect: HoldEffect
+) -> None:
+    held = hold("HB1", 540_000, effect=effect, bet="B1", invoice="I5")
+    withheld = effect is HoldEffect.WITHHOLD_PAYMENT
+    claim = Claim("1120", yuan(572_400), "I5", held.id)
+    if not withheld:
+        claim = Claim("2200", yuan(540_000), hold=held.id)
+    found = compose(
+        operating(
+            contract,
+            "window W3",
+            None,
+            holds=[held],
+            claims=[claim],
+            billed={"micro": yuan(100_000), "project": yuan(1_800_000)},
+        )
+    )
+    lines = found.not_payable if withheld else found.returnable
+    assert {(each.hold, each.invoice) for each in lines} == {(held.id, "I5")}
+    assert [str(each.amount) for each in lines] == (
+        ["228960.00", "114480.00", "228960.00"]
+        if withheld
+        else ["216000.00", "108000.00", "216000.00"]
+    )
+    assert {each.reason for each in lines} == {Reason.WINDOW}
+    assert (found.waiting, found.total.difference) == ((), yuan(0))
 
 
 def test_reasons_come_with_their_sums_in_the_order_of_the_line(contract: Contract) -> None:

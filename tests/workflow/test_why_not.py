@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from activities.disputes import open_dispute
 from contracts.calendar import Period, add_period
 from contracts.commands import (
     AddReading,
@@ -18,13 +19,18 @@ from contracts.commands import (
     RejectMilestone,
     SubmitEvidence,
 )
+from contracts.commercial import Decision
 from contracts.contract import Milestone, Role
 from contracts.errors import NotFound
+from contracts.money import Money, parse_amount
+from lifecycle.orders.holds import DecideHold
+from lifecycle.orders.receivables import OpenDispute
 from tests.workflow.conftest import example
+from tests.workflow.test_holds import People, playing, retained
 from tollkeeper.desk import Clock, Desk
-from tollkeeper.queries import holds
+from tollkeeper.queries import holds, invoices
 from tollkeeper.story import Story
-from tollkeeper.why_not import Reason, Then, Unbilled, WhyNot, why_not
+from tollkeeper.why_not import Reason, Then, Unbilled, Unsettled, WhyNot, why_not
 
 
 class WatchedDesk(Desk):
@@ -60,15 +66,24 @@ async def watch(desk: Desk, engagement_id: str, seen: list[WhyNot]) -> None:
         await asyncio.sleep(0.02)
 
 
-def lines(found: WhyNot) -> dict[str, Unbilled]:
-    return {line.what: line for line in (*found.waiting, *found.never)}
+Line = Unbilled | Unsettled
 
 
-async def unbilled(desk: Desk, story: Story, what: str) -> Unbilled:
+def lines(found: WhyNot) -> dict[str, Any]:
+    """Of what is lost in part and open in part, the open one."""
+    every: tuple[Line, ...] = (*found.never, *found.waiting, *found.not_payable)
+    return {line.what: line for line in every}
+
+
+def not_payable(found: WhyNot) -> Money:
+    return sum((line.amount for line in found.not_payable), Money(0, "CNY"))
+
+
+async def unbilled(desk: Desk, story: Story, what: str) -> Any:
     return lines(await why_not(desk.pool, story.id))[what]
 
 
-def waits(line: Unbilled) -> tuple[Any, ...]:
+def waits(line: Line) -> tuple[Any, ...]:
     """Whom a line waits for, who that is, until when, and what happens then."""
     wait = line.awaited
     assert wait
@@ -113,11 +128,11 @@ async def test_billed_and_not_billed_are_the_fee_at_every_moment_of_the_story(
     assert (end.phase, end.waiting) == ("closed", ())
     assert [str(line.amount) for line in end.never] == ["108000.00", "81000.00"]
     assert str(end.total.billed) == "1711000.00"  # 100,000 + 1,260,000 + 351,000
-    withheld = {str(found.total.withheld) for found in watched.seen}
+    withheld = {str(not_payable(found)) for found in watched.seen}
     if name == "key-account":
         assert withheld == {"0.00"}
     else:
-        assert withheld == {"0.00", "540000.00", "216000.00"}
+        assert withheld == {"0.00", "572400.00", "228960.00"}
 
 
 async def test_the_fee_waits_for_answers_then_for_steps_and_the_project_for_both_signatures(
@@ -196,11 +211,11 @@ async def test_a_milestone_waits_for_its_phase_its_evidence_and_its_acceptance_c
     assert found["milestone M1"].why == "evidence is missing: process-set, review-minutes"
     assert waits(found["milestone M1"]) == ("delivery_lead", ("sun.hao",), None, None)
     assert found["milestone M3"].reason is Reason.PHASE
-    assert found["milestone M3"].why == "phase design_build begins when M1 is billed"
+    assert found["milestone M3"].why == "phase design_build begins when M1 is accepted"
     assert found["milestone M3"].awaited == found["milestone M1"].awaited
     stake = found["stake ka-average-output"]
     assert stake.reason is Reason.GO_LIVE
-    assert stake.why == "the bet starts at go-live, when M1, M2, M3, M4 are billed"
+    assert stake.why == "the bet starts at go-live, when M1, M2, M3, M4 are accepted"
     assert (stake.hold, stake.awaited) == (None, found["milestone M1"].awaited)
 
     await handed_in(desk, story, first)
@@ -243,10 +258,18 @@ async def test_a_stake_waits_for_its_own_window_then_for_a_reading_that_counts(
     answer = await why_not(desk.pool, story.id)
     (hold,) = await holds(desk.pool, story.id)
     found = lines(answer)
-    assert {line.reason for line in answer.waiting} == {Reason.WINDOW}
-    assert {(line.hold, line.invoice) for line in answer.waiting} == {(hold.id, hold.invoice)}
-    assert (hold.invoice is None) == (name == "key-account")
-    assert [str(line.amount) for line in answer.waiting] == ["216000.00", "108000.00", "216000.00"]
+    blocked = name == "key-account"
+    open_lines: tuple[Line, ...] = answer.waiting if blocked else answer.not_payable
+    assert answer.waiting == (open_lines if blocked else ())
+    assert {line.reason for line in open_lines} == {Reason.WINDOW}
+    assert {line.hold for line in open_lines} == {hold.id}
+    assert (hold.invoice is None) == blocked
+    assert {line.invoice for line in answer.not_payable} == (set() if blocked else {hold.invoice})
+    assert [str(line.amount) for line in open_lines] == (
+        ["216000.00", "108000.00", "216000.00"]
+        if blocked
+        else ["228960.00", "114480.00", "228960.00"]
+    )
     for what, ends_on in (("ka-dso-days", month_6), ("ka-average-output", month_12)):
         stake = found[f"stake {what}"]
         ends_at = story.calendar.end_of_day(ends_on)
@@ -291,8 +314,73 @@ async def test_a_stake_waits_for_its_own_window_then_for_a_reading_that_counts(
     )
     assert str(lost.amount) == "67500.00"  # of 108,000.00 five eighths
     assert lost.decision == f"eng.{story.id}.bet.B1:W6:forfeit"
-    assert [line.what for line in answer.waiting] == ["stake ka-average-output"]
+    open_lines = answer.waiting if blocked else answer.not_payable
+    assert [line.what for line in open_lines] == ["stake ka-average-output"]
     assert answer.total.difference.minor == 0
+
+
+async def test_what_is_held_asked_for_disputed_and_retained_is_told_and_the_fees_add_up(
+    desk: Desk, engagement_id: str
+) -> None:
+    story, people = await playing(desk, engagement_id, retained())
+    await people.place("H1", "M1", "100000.00")
+    found = await why_not(desk.pool, story.id)
+    (asked,) = found.asked
+    assert (asked.id.rpartition(".")[2], str(asked.amount)) == ("place-H1", "100000.00")
+    assert asked.awaited.people == ("gao.feng", "li.wei")
+    assert asked.awaited.then is Then.EXPIRY
+    await people.sign("place-H1", "gao.feng", "li.wei")
+
+    found = await why_not(desk.pool, story.id)
+    assert (found.asked, str(lines(found)["milestone M1"].amount)) == ((), "260000.00")
+    kept = lines(found)["milestone M1, hold H1"]
+    assert waits(kept) == ("release", ("gao.feng", "li.wei"), None, None)
+    await story.milestones_delivered()
+    found = await why_not(desk.pool, story.id)
+    own = lines(found)["milestone M1"]
+    assert (own.reason, str(own.amount)) == (Reason.HOLD, "260000.00")
+    assert {line.reason for line in found.waiting} == {Reason.HOLD, Reason.WINDOW}
+
+    await forfeited(people, "H1", "60000.00", "F1")
+    await people.release("H1", "40000.00", "R1")
+    await people.sign("R1", "gao.feng", "li.wei")
+    found = await why_not(desk.pool, story.id)
+    (lost,) = found.never
+    assert (str(lost.amount), lost.why) == ("60000.00", "forfeited by gao.feng, li.wei")
+    assert lost.decision == f"eng.{story.id}.hold.H1:F1"
+
+    first = (await invoices(desk.pool, story.id))[1]
+    disputed_id = f"eng.{story.id}.dispute.D1"
+    dispute = OpenDispute(
+        **people.about(f"{disputed_id}:open", "li.wei"),
+        dispute=disputed_id,
+        invoice=first.number,
+        amount=parse_amount("1060.00", "CNY"),
+        reason="two tests fail",
+    )
+    await desk.book(lambda order: open_dispute(desk.pool, order), dispute)
+    found = await why_not(desk.pool, story.id)
+    retention = [line for line in found.not_payable if line.reason is Reason.RETENTION]
+    assert str(sum((line.amount for line in retention), Money(0, "CNY"))) == "60000.00"
+    assert {line.why for line in retention} == {
+        "to be paid 50% P3M after go-live, 50% P12M after go-live"
+    }
+    assert waits(retention[0])[0::3] == ("calendar", Then.RELEASE)
+    (disputed,) = [line for line in found.not_payable if line.reason is Reason.DISPUTE]
+    assert (disputed.what, str(disputed.amount)) == ("dispute D1", "1060.00")
+    assert [fee.difference.minor for fee in found.fees] == [0, 0]
+
+
+async def forfeited(people: People, hold: str, amount: str, request: str) -> None:
+    order = DecideHold(
+        **people.about(people.request(request), "sun.hao"),
+        hold=f"eng.{people.story.id}.hold.{hold}",
+        decision=Decision.FORFEIT,
+        amount=parse_amount(amount, "CNY"),
+        reason="agreed",
+    )
+    await people.desk.book(people.holds.decide_hold, order)
+    await people.sign(request, "gao.feng", "li.wei")
 
 
 async def test_what_is_shelved_is_never_billed_unless_it_is_resumed(

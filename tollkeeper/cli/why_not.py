@@ -1,13 +1,17 @@
-"""`tollkeeper why-not`: each amount that is not billed, and what it waits for."""
+"""`tollkeeper why-not`: each amount that is not billed, or not to be paid yet, and what it waits for."""
 
 import sys
+from collections.abc import Sequence
 
 from cyclopts import App
 
+from contracts.money import Money
 from tollkeeper.cli.common import in_the_records
 from tollkeeper.cli.screen import TABLES, Output, dump, err, out, table, when
-from tollkeeper.why_not import FeeSum, Unbilled, WhyNot
+from tollkeeper.why_not import Awaited, FeeSum, Unbilled, Unsettled, WhyNot
 from tollkeeper.why_not import why_not as find
+
+WAIT = ("waits for", "who", "since", "until", "then")
 
 
 def register(parent: App) -> None:
@@ -15,7 +19,7 @@ def register(parent: App) -> None:
 
 
 def why_not(engagement: str, /, *, output: Output = TABLES) -> None:
-    """Say of each amount that is not billed what it waits for, whom, since and until when.
+    """Say of each amount that is not billed, or not to be paid yet, what it waits for and whom.
 
     Billed, not billed yet and never billed add up to the fees; exit 1 where they do not.
 
@@ -46,18 +50,35 @@ def _show(found: WhyNot) -> None:
     if found.waiting:
         table(
             "Not billed yet, net",
-            ["what", "clause", "amount>", "reason", "because", "waits for", "who", "since", "until", "then"],
-            [_waiting(line, found) for line in found.waiting],
-        )  # fmt: skip
+            ["what", "clause", "amount>", "reason", "because", *WAIT],
+            [
+                (line.what, line.clause, *_why(line), *_wait(line.awaited, found))
+                for line in found.waiting
+            ],
+        )
     if found.never:
         table(
             "Never billed, net",
             ["what", "clause", "amount>", "reason", "because", "explain"],
             [
-                (line.what, line.clause, line.amount, line.reason.value, line.why, line.decision)
+                (line.what, line.clause, *_why(line), line.decision or line.document)
                 for line in found.never
             ],
         )
+    _unsettled("Billed, not to be paid yet, gross", found.not_payable, found)
+    _unsettled("Billed, may have to be given back, net", found.returnable, found)
+    if found.asked:
+        table(
+            "Asked for",
+            ["request", "decision", "about", "amount>", "asked by", *WAIT],
+            [
+                (
+                    _short(each.id), each.decision.value, _short(each.subject), each.amount,
+                    each.requested_by, *_wait(each.awaited, found),
+                )
+                for each in found.asked
+            ],
+        )  # fmt: skip
     if found.by_reason:
         table(
             "By reason, net",
@@ -67,16 +88,26 @@ def _show(found: WhyNot) -> None:
     out.print(f"{_identity(found.total)} {found.total.amount.currency}")
 
 
-def _waiting(line: Unbilled, found: WhyNot) -> tuple[object, ...]:
-    held = f", {line.hold}" if line.hold else ""
-    withheld = f", withheld on {line.invoice}" if line.invoice else ""
-    shown = (line.what, line.clause, line.amount, line.reason.value, line.why + held + withheld)
-    wait = line.awaited
+def _unsettled(title: str, lines: Sequence[Unsettled], found: WhyNot) -> None:
+    if lines:
+        table(
+            title,
+            ["what", "invoice", "amount>", "reason", "because", *WAIT],
+            [(line.what, line.invoice, *_why(line), *_wait(line.awaited, found)) for line in lines],
+        )
+        total = sum((line.amount for line in lines), Money(0, found.total.amount.currency))
+        out.print(f"{total.grouped()} in all")
+
+
+def _why(line: Unbilled | Unsettled) -> tuple[object, ...]:
+    return line.amount, line.reason.value, line.why
+
+
+def _wait(wait: Awaited | None, found: WhyNot) -> tuple[object, ...]:
     if wait is None:
-        return shown
+        return ()
     process = wait.process.removeprefix(f"eng.{found.engagement}").lstrip(".")
     return (
-        *shown,
         f"{process}: {wait.why}" if process else wait.why,
         f"{wait.for_whom}: {', '.join(wait.people)}" if wait.people else wait.for_whom,
         when(wait.since, found.timezone),
@@ -85,9 +116,12 @@ def _waiting(line: Unbilled, found: WhyNot) -> tuple[object, ...]:
     )
 
 
+def _short(id: str) -> str:
+    return id.rpartition(".")[2]
+
+
 def _identity(fee: FeeSum) -> str:
-    withheld = f" (withheld {fee.withheld.grouped()})" if fee.withheld.minor else ""
     return (
-        f"billed {fee.billed.grouped()} + not billed yet {fee.waiting.grouped()}{withheld} "
+        f"billed {fee.billed.grouped()} + not billed yet {fee.waiting.grouped()} "
         f"+ never billed {fee.never.grouped()} = fees {fee.amount.grouped()}"
     )

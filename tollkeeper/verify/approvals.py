@@ -63,7 +63,9 @@ def _decided(request: Request, contract: Contract) -> Iterator[str]:
         case "clause":
             yield from differs("signatures needed", request.needed, 0)
         case _:
-            yield from differs("decided by", request.decided_by, ", ".join(request.signed))
+            # In the order in which they signed, which two at the same instant do not tell.
+            people = sorted((request.decided_by or "").split(", "))
+            yield from differs("decided by", people, sorted(request.signed))
             yield from differs(
                 "signatures needed", request.needed, needed(contract, request.decision)
             )

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
+from lifecycle.invoice import retention_now
 from tollkeeper.queries import Row
-from tollkeeper.verify.core import amount_of, differs, invariant, zero
+from tollkeeper.verify.core import amount_of, contract_from, differs, invariant, zero
 
 
 @invariant(
@@ -119,6 +120,37 @@ def _claims_in_ledger(row: Row) -> Iterator[str]:
 def _retained_and_withheld(row: Row) -> Iterator[str]:
     for part in ("retained", "withheld", "advance"):
         yield from differs(part, amount_of(row, f"found_{part}"), amount_of(row, part))
+
+
+@invariant(
+    "retention-to-date",
+    "c.5-12",
+    "What milestone invoices retain is the rate of their base to date, up to the limit",
+    """
+    select 'engagement ' || i.engagement_id as name, i.currency, c.document::text as contract,
+           sum(i.retained_minor) as retained_minor, sum(l.net) as net_minor, sum(l.gross) as gross_minor
+    from invoice i
+    join contract_version c on c.contract_id = i.contract_id and c.version = i.contract_version
+    cross join lateral (
+        select coalesce(sum(net_minor), 0) as net, coalesce(sum(net_minor + tax_minor), 0) as gross
+        from invoice_line where number = i.number and fee = c.document->'retention'->>'fee'
+    ) l
+    where i.purpose = 'milestone' and c.document ? 'retention' and not exists (
+        -- Under terms that were amended between them, each kept to its own.
+        select 1 from invoice other
+        where other.engagement_id = i.engagement_id and other.purpose = 'milestone'
+          and other.contract_version <> i.contract_version
+    )
+    group by i.engagement_id, i.currency, c.document order by i.engagement_id
+    """,
+)
+def _retention_to_date(row: Row) -> Iterator[str]:
+    contract, nothing = contract_from(row["contract"]), zero(row)
+    terms = contract.retention
+    assert terms
+    fee, base = contract.fee(terms.fee).amount, amount_of(row, terms.base)
+    expected = retention_now(terms, fee, nothing, base, nothing)
+    yield from differs("retained", amount_of(row, "retained"), expected)
 
 
 @invariant(

@@ -43,7 +43,7 @@ def _effects_complete(row: Row) -> Iterator[str]:
     left join invoice i using (key)
     left join hold_movement m using (key)
     left join hold h using (hold_id)
-    where e.result ? 'number' or m.key is not null
+    where e.result ? 'number' or e.result ?& array['hold', 'amount'] or m.key is not null
     order by e.key
     """,
 )
@@ -52,7 +52,8 @@ def _answers_on_record(row: Row) -> Iterator[str]:
     if "number" in answer:
         gross = None if row["number"] is None else text_of(amount_of(row, "gross"))
         yield from differs("the document", row["number"], answer["number"])
-        yield from differs("gross", gross, answer["gross"])
+        # Where all of it is forfeited there is no document.
+        yield from differs("gross", gross, answer["gross"] if answer["number"] else None)
     else:
         moved = None if row["moved_minor"] is None else text_of(amount_of(row, "moved"))
         yield from differs("moved", moved, answer["amount"])

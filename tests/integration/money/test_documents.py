@@ -316,6 +316,22 @@ async def test_milestone_invoices_retain_their_share_up_to_the_limit(story, pool
     assert await is_verified(pool)
 
 
+async def test_a_retention_that_was_altered_is_found(story, pool, key_account):
+    """c.5-12"""
+    one = await begun(story, changed(key_account, retention=RETENTION))
+    await billed(one)
+    await pool.execute(
+        """
+        set session_replication_role = replica;
+        update invoice set retained_minor = retained_minor + 1 where purpose = 'milestone'
+        """
+    )
+    broken = {check.id: check.violations for check in (await verify(pool)).checks if not check.ok}
+    assert broken["retention-to-date"] == (
+        "engagement E1: found retained 19080.01, expected 19080.00",
+    )
+
+
 async def test_a_retention_taxed_at_its_release_leaves_its_tax_to_a_later_document(
     story, pool, key_account
 ):

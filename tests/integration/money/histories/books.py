@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -14,6 +14,7 @@ from tollkeeper.verify import verify
 
 T = TypeVar("T")
 Row = dict[str, Any]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 KEPT = {"account", "alembic_version"}
 """Tables that every history starts with."""
@@ -75,7 +76,7 @@ SEEN = {
 """What commands may be about, in an order that does not depend on how often they were tried."""
 
 BROKEN = """
-    select format('%s of %s stands at %s', account, about, minor) from (
+    select format('%s of %s stands at %s', account, about, minor) as what from (
         select p.account, about, sum(case p.side when a.normal then amount_minor else -amount_minor end)
                    as minor
         from posting p
@@ -102,8 +103,8 @@ BROKEN = """
     where held_minor < 0 or reserved_minor > held_minor
         or placed_minor <> held_minor + released_minor + forfeited_minor
     union all
-    select format('credit %s is %s, reserved %s', source, credit_minor, reserved_minor)
-    from customer_credit where credit_minor < reserved_minor
+    select format('credit %s is %s, reserved %s', source, sum(credit_minor), max(reserved_minor))
+    from customer_credit group by source having sum(credit_minor) < max(reserved_minor)
 """
 """What must be seen after no command: cheap enough for each."""
 
@@ -111,10 +112,12 @@ BROKEN = """
 class Books:
     """One database, and a loop of its own: hypothesis calls from outside any loop."""
 
-    def __init__(self, runner: asyncio.Runner, pool: Pool, tables: list[str]) -> None:
+    def __init__(
+        self, runner: asyncio.Runner, pool: Pool, beside: Connection, tables: list[str]
+    ) -> None:
         self.runner = runner
         self.pool = pool
-        self.tables = tables
+        self.beside = beside
         mutable = [table for table in tables if table not in KEPT]
         self._empty = "; ".join(
             [
@@ -128,28 +131,25 @@ class Books:
         )
         parts = ", ".join(
             f"(select coalesce(json_agg(q), '[]') from ({query}) q) as {name}"
-            for name, query in SEEN.items()
+            for name, query in {"broken": BROKEN, **SEEN}.items()
         )
-        self._seen = f"select row_to_json(seen) from (select {parts}) seen"
+        self._look = f"select row_to_json(seen) from (select {parts}) seen"
 
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(doing)
 
     def empty(self) -> None:
         """As after the migration: without triggers, since what is written once is not deleted else."""
-        self.run(self.pool.execute(self._empty))
+        self.run(self.beside.execute(self._empty))
 
     def fingerprint(self) -> list[tuple[Any, ...]]:
         """Of each table how many rows there are, and the latest transaction that wrote one of them."""
         return [tuple(row) for row in self.fetch(self._fingerprint)]
 
-    def seen(self) -> dict[str, list[Row]]:
-        """What there is for commands to be about."""
-        seen: dict[str, list[Row]] = json.loads(self.fetch(self._seen)[0][0])
-        return seen
-
-    def broken(self) -> list[str]:
-        return [row[0] for row in self.fetch(BROKEN)]
+    def look(self) -> tuple[list[str], dict[str, list[Row]]]:
+        """What is broken, and what there is for commands to be about."""
+        seen = json.loads(self.fetch(self._look)[0][0])
+        return [each["what"] for each in seen.pop("broken")], seen
 
     def violations(self) -> list[str]:
         """What `ledger verify` finds."""
@@ -157,7 +157,7 @@ class Books:
         return [f"{check.id}: {fault}" for check in checks for fault in check.violations]
 
     def fetch(self, query: str) -> list[asyncpg.Record]:
-        return self.run(self.pool.fetch(query))
+        return self.run(self.beside.fetch(query))
 
 
 @contextmanager
@@ -166,12 +166,16 @@ def books_on(dsn: str, name: str) -> Iterator[Books]:
     with asyncio.Runner() as runner:
         admin = runner.run(asyncpg.connect(urlsplit(dsn)._replace(path="/postgres").geturl()))
         runner.run(admin.execute(f"create database {name} template tollkeeper"))
-        pool = runner.run(connect(urlsplit(dsn)._replace(path=f"/{name}").geturl(), 2))
+        # Nobody needs these books after a power cut.
+        runner.run(admin.execute(f"alter database {name} set synchronous_commit = off"))
+        here = urlsplit(dsn)._replace(path=f"/{name}").geturl()
+        pool, beside = runner.run(connect(here, 2)), runner.run(asyncpg.connect(here))
         try:
             tables = "select tablename from pg_tables where schemaname = 'public' order by 1"
-            names = [row[0] for row in runner.run(pool.fetch(tables))]
-            yield Books(runner, pool, names)
+            names = [row[0] for row in runner.run(beside.fetch(tables))]
+            yield Books(runner, pool, beside, names)
         finally:
+            runner.run(beside.close())
             runner.run(pool.close())
             runner.run(admin.execute(f"drop database {name} with (force)"))
             runner.run(admin.close())

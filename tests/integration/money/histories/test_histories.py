@@ -31,6 +31,7 @@ def test_no_history_breaks_an_invariant(books):
         settings=settings(
             PROFILE,
             deadline=None,
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
         ),

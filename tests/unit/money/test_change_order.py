@@ -1,0 +1,476 @@
+"""Change orders: what is billed and its deltas are the bill of the last version; what cannot change."""
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from contracts.commands import RejectMilestone, SubmitEvidence
+from contracts.contract import Contract, MilestoneLine, Phase, Tax
+from contracts.errors import TransitionError
+from contracts.fields import Title
+from contracts.money import Money
+from lifecycle import milestone
+from lifecycle.change_limits import Standing, require_possible
+from lifecycle.change_order import (
+    MICRO,
+    Bill,
+    EditKind,
+    Pricing,
+    Tranche,
+    billed_as,
+    billed_of,
+    document,
+    edits,
+    price,
+)
+from lifecycle.invoice import BilledLine
+from lifecycle.ledger import Account, delta_credited, delta_invoiced, earned_anew
+from lifecycle.milestone import MilestoneState, MilestoneWork
+from lifecycle.tax import Taxed, nothing
+from tests.unit.lifecycle.conftest import CALENDAR, CONTRACT, beijing, cny, property_of, say
+
+FEES = {
+    "project": (None, "net"),
+    "travel": (None, "net"),
+    "licences": ("VAT-13", "gross"),
+    "fares": ("VAT-9", "net"),
+}
+MILESTONES = ("M1", "M2", "M3")
+NOTHING = cny("0.00")
+
+
+def version(number: int, amounts: dict[str, dict[str, int]]) -> Contract:
+    """The example contract at these amounts, in minor units by milestone and fee."""
+    fees = [
+        CONTRACT.fee("project").model_copy(update={"id": id, "tax": tax, "prices": prices})
+        for id, (tax, prices) in FEES.items()
+    ]
+    taxes = (
+        Tax(clause="3", code="VAT-13", rate=Fraction(13, 100)),
+        Tax(clause="3", code="VAT-9", rate=Fraction(9, 100)),
+    )
+    milestones = []
+    for name, lines in amounts.items():
+        own, *more = [
+            MilestoneLine(clause="4", title=Title(en=fee), fee=fee, amount=Money(minor, "CNY"))
+            for fee, minor in lines.items()
+        ]
+        terms = CONTRACT.milestone(name)
+        milestones.append(
+            terms.model_copy(update={"fee": own.fee, "amount": own.amount, "more": tuple(more)})
+        )
+    return CONTRACT.model_copy(
+        update={
+            "version": number,
+            "fees": (CONTRACT.fees[0], *fees),
+            "taxes": taxes,
+            "milestones": tuple(milestones),
+        }
+    )
+
+
+@st.composite
+def versions(draw: st.DrawFn, count: int = 3) -> list[Contract]:
+    """Versions of a contract with the same lines at other amounts, small ones as well."""
+    minor = st.one_of(st.integers(1, 60), st.integers(1, 10**9))
+    lines = {
+        name: draw(st.lists(st.sampled_from(list(FEES)), min_size=1, max_size=4, unique=True))
+        for name in MILESTONES
+    }
+    return [
+        version(number, {name: {fee: draw(minor) for fee in fees} for name, fees in lines.items()})
+        for number in range(1, count + 1)
+    ]
+
+
+def billed(contract: Contract, names: Sequence[str], forfeited: Money = NOTHING) -> list[Bill]:
+    """The invoices of these milestones, as they are issued."""
+    found = []
+    for name in names:
+        number = f"QM-INV-2025-00000{name[1:]}"
+        bill = Bill(number=number, what=name, forfeited=forfeited, tranches=())
+        tranches = [
+            Tranche(fee=fee, net=part.net, lines=(line(contract, number, position, fee, part),))
+            for position, (fee, part) in enumerate(billed_as(contract, bill).items(), start=1)
+        ]
+        found.append(bill.model_copy(update={"tranches": tuple(tranches)}))
+    return found
+
+
+def line(contract: Contract, number: str, position: int, fee: str, part: Taxed) -> BilledLine:
+    tax = contract.tax_of(fee)
+    return BilledLine(
+        number=number,
+        line=position,
+        fee=fee,
+        clause="4",
+        title=Title(en=fee),
+        tax_code=tax.code,
+        tax_rate=tax.rate,
+        billed=part,
+        taken=nothing("CNY"),
+    )
+
+
+def corrected(bills: Sequence[Bill], pricing: Pricing, delta: str) -> list[Bill]:
+    """What the books have afterwards: what a delta invoice bills more is a line of its own."""
+    parts = {(each.line.number, each.line.line): each.part for each in pricing.corrections}
+    after = []
+    for bill in bills:
+        tranches = []
+        for tranche in bill.tranches:
+            lines = []
+            more = []
+            for each in tranche.lines:
+                part = parts.get((each.number, each.line))
+                if part is None:
+                    lines.append(each)
+                elif pricing.document == "invoice" and (part.net.minor, part.tax.minor) > (0, 0):
+                    lines.append(each)
+                    position = len(more) + 100 * len(after) + len(tranches)
+                    own = {"number": delta, "line": position, "billed": part}
+                    more.append(each.model_copy(update=own))
+                else:
+                    now = Taxed(each.billed.net + part.net, each.billed.tax + part.tax)
+                    lines.append(each.model_copy(update={"billed": now}))
+            tranches.append(tranche.model_copy(update={"lines": (*lines, *more)}))
+        after.append(bill.model_copy(update={"tranches": tuple(tranches)}))
+    return after
+
+
+def by_line(bills: Sequence[Bill]) -> dict[tuple[str, str], int]:
+    return {
+        (bill.what, tranche.fee): sum(each.billed.net.minor for each in tranche.lines)
+        for bill in bills
+        for tranche in bill.tranches
+    }
+
+
+def by_code(bills: Sequence[Bill]) -> dict[tuple[str, str], int]:
+    taxes = Counter[tuple[str, str]]()
+    for bill in bills:
+        for tranche in bill.tranches:
+            for each in tranche.lines:
+                taxes[bill.what, each.tax_code] += each.billed.tax.minor
+    return dict(taxes)
+
+
+def priced(old: Contract, new: Contract, bills: Sequence[Bill]) -> Pricing:
+    """Without those that go up and down so that net and gross have different signs."""
+    try:
+        return price(old, new, bills)
+    except TransitionError:
+        assume(False)
+        raise
+
+
+@property_of
+@given(versions(), st.integers(0, 3), st.booleans())
+def test_a_bill_with_its_deltas_is_the_bill_of_the_last_version_c_5_17(
+    three: list[Contract], prefix: int, lose: bool
+) -> None:
+    first, second, third = three
+    own = [terms.amount.minor for each in three for terms in each.milestones]
+    forfeited = Money(min(own) // 3 if lose else 0, "CNY")
+    bills = billed(first, MILESTONES[:prefix], forfeited)
+    assume(all(len(b.tranches) == len(first.lines_of(b.what)) for b in bills))
+    for old, new in ((first, second), (second, third)):
+        try:
+            pricing = priced(old, new, bills)
+        except TransitionError:
+            return
+        bills = corrected(bills, pricing, f"QM-INV-2025-10000{new.version}")
+        expected = billed(new, MILESTONES[:prefix], forfeited)
+        assert by_line(bills) == by_line(expected)
+        assert by_code(bills) == by_code(expected)
+
+
+@property_of
+@given(versions(), st.integers(1, 3))
+def test_two_change_orders_come_to_the_same_as_one(three: list[Contract], prefix: int) -> None:
+    first, second, third = three
+    bills = billed(first, MILESTONES[:prefix])
+    at_once = priced(first, third, bills).delta
+    one = priced(first, second, bills)
+    other = priced(second, third, corrected(bills, one, "QM-INV-2025-100002")).delta
+    assert (at_once.net, at_once.tax) == (one.delta.net + other.net, one.delta.tax + other.tax)
+
+
+@property_of
+@given(versions(2), st.integers(1, 3))
+def test_the_delta_is_one_document_over_all_lines(two: list[Contract], prefix: int) -> None:
+    old, new = two
+    pricing = priced(old, new, billed(old, MILESTONES[:prefix]))
+    if pricing.document is None:
+        assert not pricing.corrections
+        return
+    delta = document(new, pricing, "eng.E1.change.CO1")
+    assert len(delta.lines) == len(pricing.corrections)
+    sign = 1 if pricing.document == "invoice" else -1
+    assert delta.net.minor == sign * pricing.delta.net.minor >= 0
+    assert delta.tax.minor == sign * pricing.delta.tax.minor
+    assert delta.gross.minor >= 0
+    assert all(each.corrects and each.explanation.amount == each.net for each in delta.lines)
+    assert len({each.claim for each in delta.lines}) == len(delta.lines)
+
+
+def test_a_delta_has_the_tax_that_the_whole_document_would_have() -> None:
+    """0.10 + 0.10 at 6 % is 0.01; each line alone would have 0.01."""
+    old = version(1, {"M1": {"project": 10, "travel": 5}})
+    new = version(2, {"M1": {"project": 10, "travel": 10}})
+    pricing = price(old, new, billed(old, ["M1"]))
+    assert (pricing.delta.net, pricing.delta.tax) == (cny("0.05"), cny("0.00"))
+    assert pricing.document == "invoice"
+
+
+def test_lines_that_are_not_billed_are_priced_and_not_corrected() -> None:
+    old = version(1, {"M1": {"project": 10_000}, "M2": {"project": 20_000}})
+    new = version(2, {"M1": {"project": 10_000}, "M2": {"project": 25_000}, "M3": {"project": 700}})
+    pricing = price(old, new, billed(old, ["M1"]))
+    assert pricing.document is None
+    found = {each.what: (each.billed, each.before, each.after) for each in pricing.lines}
+    assert found["M1"] == (cny("100.00"), cny("100.00"), cny("100.00"))
+    assert found["M2"] == (None, cny("200.00"), cny("250.00"))
+    assert found["M3"] == (None, None, cny("7.00"))
+    assert pricing.size == cny("57.00")
+
+
+def test_authority_is_measured_by_what_goes_up_or_down_and_not_by_the_difference() -> None:
+    old = version(1, {"M1": {"project": 100_000}, "M2": {"project": 100_000}})
+    new = version(2, {"M1": {"project": 160_000}, "M2": {"project": 40_000}})
+    assert price(old, new, ()).size == cny("600.00")
+
+
+def test_what_changes_is_named_by_its_kind_and_its_clause() -> None:
+    old = version(1, {"M1": {"project": 10}, "M2": {"project": 20}})
+    new = version(2, {"M1": {"project": 30}, "M3": {"project": 20}})
+    new = new.model_copy(update={"signed_on": new.signed_on.replace(year=2025)})
+    found = {(each.kind, each.difference.path) for each in edits(old, new)}
+    assert found == {
+        (EditKind.DATE_MOVED, "signed_on"),
+        (EditKind.AMOUNT_CHANGED, "milestones[M1].amount"),
+        (EditKind.MILESTONE_REMOVED, "milestones[M2]"),
+        (EditKind.MILESTONE_ADDED, "milestones[M3]"),
+    }
+    assert str(edits(old, new)[1]) == (
+        "amount changed: milestones[M1].amount (clause 4.1): 0.10 CNY -> 0.30 CNY"
+    )
+
+
+def test_a_bill_is_named_by_the_key_of_its_invoice() -> None:
+    assert billed_of("milestone", "eng.E7.milestone.M1:bill") == "M1"
+    assert billed_of("micro", "eng.E7.micro.key-account:fee") == MICRO
+
+
+# What cannot change.
+
+
+def standing(**update: Any) -> Standing:
+    settled: dict[str, Any] = {
+        "closed": False,
+        "live": False,
+        "begun": (Phase.CONSULTING,),
+        "handed_in": frozenset(),
+        "accepted": frozenset(),
+        "billed": frozenset(),
+        "retired": frozenset(),
+        "in_use": {},
+        "taxed": frozenset(),
+        "held_back": {},
+    }
+    return Standing(**settled | update)
+
+
+def changed(**update: Any) -> Contract:
+    return CONTRACT.model_copy(update={"version": 2, **update})
+
+
+def milestones(name: str, **update: Any) -> tuple[Any, ...]:
+    return tuple(
+        terms.model_copy(update=update) if terms.id == name else terms
+        for terms in CONTRACT.milestones
+    )
+
+
+def without(name: str) -> tuple[Any, ...]:
+    return tuple(terms for terms in CONTRACT.milestones if terms.id != name)
+
+
+def added(phase: Phase, name: str = "M9") -> tuple[Any, ...]:
+    new = CONTRACT.milestone("M1").model_copy(update={"id": name, "phase": phase})
+    return (*CONTRACT.milestones, new)
+
+
+M1_BILLED = {
+    "handed_in": frozenset({"M1"}),
+    "accepted": frozenset({"M1"}),
+    "billed": frozenset({"M1"}),
+}
+
+REFUSED = [
+    (changed(version=3), {}, "found version 3, expected 2"),
+    (changed(id="X"), {}, "found contract X, expected KA-2024-017"),
+    (changed(), {"closed": True}, "the engagement is closed"),
+    (changed(currency="EUR"), {}, "currency: found it changed"),
+    (changed(timezone="Europe/Berlin"), {}, "timezone: found it changed"),
+    (changed(bets=()), {"in_use": {"bets": "it is staked"}}, "bets: found it changed.*staked"),
+    (
+        changed(holdback=CONTRACT.holdback.model_copy(update={"rate": Fraction(1, 10)})),
+        {"live": True},
+        "holdback HB1: found 180000.00, expected the 540000.00 that is staked",
+    ),
+    (
+        changed(tax=CONTRACT.tax.model_copy(update={"rate": Fraction(13, 100)})),
+        {"taxed": frozenset({"project"})},
+        "fee project: found tax CN-VAT-6 of 13/100",
+    ),
+    (
+        changed(fees=CONTRACT.fees[1:]),
+        {"taxed": frozenset({"micro"})},
+        "micro: found it removed",
+    ),
+    (changed(milestones=without("M1")), M1_BILLED, "M1: found it removed.*it is accepted"),
+    (
+        changed(milestones=without("M1")),
+        {"handed_in": frozenset({"M1"})},
+        "M1: found it removed.*evidence is handed in",
+    ),
+    (changed(milestones=without("M1")), {"held_back": {"M1": cny("5.00")}}, "a hold is on it"),
+    (changed(milestones=milestones("M1", amount=cny("9.00"))), M1_BILLED, "retroactive"),
+    (
+        changed(milestones=milestones("M1", amount=cny("9.00"))),
+        {"accepted": frozenset({"M1"}), "handed_in": frozenset({"M1"})},
+        "M1: found 9.00 of project.*accepted and not billed yet",
+    ),
+    (
+        changed(milestones=milestones("M1", amount=cny("9.00"))),
+        {"held_back": {"M1": cny("10.00")}},
+        "M1: found 9.00, expected at least the 10.00",
+    ),
+    (
+        changed(milestones=milestones("M1", evidence=("letter",))),
+        {"handed_in": frozenset({"M1"})},
+        "M1: found other terms of acceptance",
+    ),
+    (
+        changed(milestones=milestones("M1", phase=Phase.DESIGN_BUILD)),
+        {},
+        "M1: found it in design_build, expected consulting",
+    ),
+    (
+        changed(milestones=added(Phase.CONSULTING)),
+        {"begun": (Phase.CONSULTING, Phase.DESIGN_BUILD)},
+        "M9: found it added to consulting, which is over",
+    ),
+    (
+        changed(milestones=added(Phase.CONSULTING)),
+        {"accepted": frozenset({"M1"})},
+        "M9: found it added to consulting, which is over",
+    ),
+    (
+        changed(milestones=added(Phase.DESIGN_BUILD)),
+        {"begun": (Phase.CONSULTING, Phase.DESIGN_BUILD), "live": True},
+        "M9: found it added to design_build, which is over",
+    ),
+    (changed(milestones=added(Phase.DESIGN_BUILD)), {"retired": frozenset({"M9"})}, "added again"),
+]
+
+
+@pytest.mark.parametrize(("new", "settled", "message"), REFUSED)
+def test_what_is_settled_stays(new: Contract, settled: dict[str, Any], message: str) -> None:
+    with pytest.raises(TransitionError, match=message):
+        require_possible(CONTRACT, new, standing(**settled), retroactive=False)
+
+
+ALLOWED = [
+    (changed(milestones=milestones("M1", amount=cny("9.00"))), {}, False),
+    (changed(milestones=milestones("M1", amount=cny("9.00"))), M1_BILLED, True),
+    (changed(milestones=without("M2")), M1_BILLED, False),
+    (changed(milestones=added(Phase.DESIGN_BUILD)), M1_BILLED, False),
+    (changed(milestones=added(Phase.CONSULTING)), {}, False),
+    (changed(bets=()), {}, False),
+]
+
+
+@pytest.mark.parametrize(("new", "settled", "retroactive"), ALLOWED)
+def test_what_is_still_to_come_may_change(
+    new: Contract, settled: dict[str, Any], retroactive: bool
+) -> None:
+    require_possible(CONTRACT, new, standing(**settled), retroactive=retroactive)
+
+
+def test_another_party_is_another_contract() -> None:
+    client = CONTRACT.parties.client.model_copy(update={"entity": "ZZ"})
+    new = changed(parties=CONTRACT.parties.model_copy(update={"client": client}))
+    with pytest.raises(TransitionError, match="client: found entity ZZ, expected HD"):
+        require_possible(CONTRACT, new, standing(), retroactive=True)
+
+
+def test_a_line_is_not_added_to_a_bill() -> None:
+    more = MilestoneLine(clause="4", title=Title(en="more"), fee="micro", amount=cny("1.00"))
+    new = changed(milestones=milestones("M1", more=(more,)))
+    with pytest.raises(
+        TransitionError, match="M1: found lines of project, micro, expected project"
+    ):
+        require_possible(CONTRACT, new, standing(**M1_BILLED), retroactive=True)
+
+
+# Postings.
+
+
+def test_more_and_less_earned_are_posted_line_by_line() -> None:
+    group = earned_anew([("a", cny("7.00")), ("b", cny("-2.00"))])
+    assert [(p.account, p.side.value, str(p.amount), p.fee) for p in group.postings] == [
+        (Account.UNBILLED_EARNED, "D", "7.00", "a"),
+        (Account.REVENUE_FIXED, "C", "7.00", "a"),
+        (Account.UNBILLED_EARNED, "C", "2.00", "b"),
+        (Account.REVENUE_FIXED, "D", "2.00", "b"),
+    ]
+
+
+def test_a_delta_invoice_claims_the_sum_and_clears_what_was_earned() -> None:
+    group = delta_invoiced({"a": cny("7.00"), "b": cny("-2.00")}, {"VAT": cny("0.30")}, invoice="N")
+    assert [(p.account, p.side.value, str(p.amount)) for p in group.postings] == [
+        (Account.RECEIVABLE_OPEN, "D", "5.30"),
+        (Account.UNBILLED_EARNED, "C", "7.00"),
+        (Account.UNBILLED_EARNED, "D", "2.00"),
+        (Account.VAT_OUTPUT, "C", "0.30"),
+    ]
+
+
+def test_a_delta_credit_note_takes_off_what_is_open_and_gives_back_what_was_paid() -> None:
+    group = delta_credited(
+        {"a": cny("5.00")}, {"VAT": cny("0.30")}, invoice="N", note="CN", settled=cny("1.30")
+    )
+    assert [(p.account, p.side.value, str(p.amount)) for p in group.postings] == [
+        (Account.RECEIVABLE_OPEN, "C", "4.00"),
+        (Account.CUSTOMER_CREDIT, "C", "1.30"),
+        (Account.UNBILLED_EARNED, "D", "5.00"),
+        (Account.VAT_OUTPUT, "D", "0.30"),
+    ]
+
+
+# A milestone that is on its way.
+
+
+def test_a_milestone_in_delivery_goes_on_under_the_new_terms() -> None:
+    work = MilestoneWork(terms=CONTRACT.milestone("M1"))
+    new = changed(milestones=milestones("M1", evidence=("letter",)))
+    assert milestone.amended(work, new).terms.evidence == ("letter",)
+
+
+def test_a_milestone_that_the_new_version_does_not_have_is_withdrawn() -> None:
+    work = MilestoneWork(terms=CONTRACT.milestone("M1"))
+    gone = milestone.amended(work, changed(milestones=without("M1")))
+    assert gone.state is MilestoneState.WITHDRAWN
+    submission = say(SubmitEvidence, "sun.hao", beijing("2024-10-08 09:00"), evidence={"a": "b"})
+    with pytest.raises(TransitionError, match="M1 is withdrawn"):
+        milestone.submit(gone, submission, CALENDAR)
+    rejection = say(RejectMilestone, "wang.fang", beijing("2024-10-08 09:00"), reasons=("late",))
+    with pytest.raises(TransitionError, match="M1 is withdrawn"):
+        milestone.reject(gone, rejection)
