@@ -4,7 +4,7 @@
 PY = .venv/bin/python
 UV = uv
 
-.PHONY: help demo schemes test ops check lint types imports format lock bench wheel-smoke histories clean
+.PHONY: help demo schemes test ops check lint types imports format lock bench mutants wheel-smoke histories clean
 .NOTPARALLEL:
 
 help: ## list the tasks
@@ -41,6 +41,9 @@ format: .venv/dev.stamp ## format the code, mend what can be mended by rule
 bench: .venv/dev.stamp ## measure
 	@$(PY) -m bench
 
+mutants: .venv/dev.stamp ## change the money modules place by place: some test has to notice each change
+	@nice $(PY) -m tests.mutants
+
 histories: .venv/dev.stamp ## record the workflow histories that the replay tests read
 	@$(PY) -m tests.replay.record
 
@@ -61,7 +64,7 @@ lock: ## pin the packages anew after a change in pyproject.toml (needs uv)
 	@! grep -n '://' requirements/run.txt requirements/dev.txt
 
 clean: ## remove what these tasks made in this folder
-	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -183,14 +183,12 @@ async def _close(connection: Connection, order: CloseAccount) -> Closed:
 
 
 async def _final_account(connection: Connection, terms: Agreement) -> Closed:
-    """Net amounts: all fee lines; what was invoiced outright; what the verdicts gave and took."""
+    """In the contract's prices: all fee lines; what was earned outright; what the verdicts gave and took."""
     currency = terms.contract.currency
     row = await connection.fetchrow(
         """
         select
-            (select coalesce(sum(case p.side when 'C' then p.amount_minor else -p.amount_minor end), 0)
-             from posting p join journal_group g on g.id = p.group_id
-             where g.engagement_id = $1 and p.account = '4000')::bigint as fixed,
+            (select fixed_minor from fixed_fee where engagement_id = $1) as fixed,
             (select coalesce(sum(released_minor), 0) from hold_balance
              where engagement_id = $1 and bet is not null)::bigint as released,
             (select coalesce(sum(forfeited_minor), 0) from hold_balance

@@ -229,9 +229,19 @@ class Desk:
         ]
 
     async def nudge(self, engagement_id: str) -> None:
-        """Have every process of an engagement try again what was refused."""
-        for process in await self._processes(engagement_id, "true"):
+        """Have every process of an engagement try again what was refused.
+
+        On a test clock, it has been tried when this returns.
+
+        Raises:
+            NotFound: no such engagement.
+        """
+        clock = await self.clock(engagement_id)
+        processes = await self._processes(engagement_id, "true")
+        for process in processes:
             await self._signal(process, "nudge")
+        if clock.kind is ClockKind.TEST:
+            await self._settle(processes, clock.now)
 
     async def clock(self, engagement_id: str) -> Clock:
         """Where the clock of an engagement stands, and what is due next.

@@ -244,7 +244,7 @@ class Explained(View):
 
     subject: str
     explanations: tuple[Explanation, ...]
-    taxes: tuple[Calculation, ...] = ()
+    taxes: tuple[DocumentTax, ...] = ()
     journal: tuple[JournalGroup, ...] = ()
     waiting: tuple[Waiting, ...] = ()
 
@@ -720,7 +720,7 @@ async def _explain_document(connection: Connection, number: str) -> Explained | 
     return Explained(
         subject=f"{_words(row['document'])} {number}",
         explanations=tuple(line.explanation for line in lines),
-        taxes=tuple(tax.calculation for tax in taxes),
+        taxes=tuple(taxes),
         journal=await _journal(connection, [row["key"]], number),
     )
 

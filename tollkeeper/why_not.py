@@ -105,6 +105,7 @@ class Unsettled(View):
     amount: Money
     reason: Reason
     why: str
+    clause: str | None = None
     invoice: str | None = None
     hold: str | None = None
     awaited: Awaited | None = None
@@ -636,6 +637,7 @@ def _held_stakes(
             amount=amount,
             reason=stake.reason,
             why=stake.why,
+            clause=stake.clause,
             invoice=hold.invoice,
             hold=hold.id,
             awaited=stake.awaited,
@@ -649,6 +651,7 @@ def _held_claim(records: Records, hold: HoldBalance, claim: Claim) -> Unsettled:
         amount=claim.amount,
         reason=Reason.RETENTION if retained else Reason.HOLD,
         why=_steps(records) if retained else _held(hold),
+        clause=hold.clause,
         invoice=claim.invoice or hold.invoice,
         hold=hold.id,
         awaited=_awaited_about(records, hold) or (_front(records) if retained else None),
@@ -700,6 +703,7 @@ def _advance(records: Records, claim: Claim) -> Unsettled:
         amount=claim.amount,
         reason=Reason.ADVANCE,
         why=f"deducted by {share}the milestones to come",
+        clause=advance.clause if advance else None,
         awaited=_front(records, before),
     )
 

@@ -293,9 +293,9 @@ class Process(Generic[S]):
 
         What happened is on record before what follows from it.
         """
-        if not isinstance(order, Record):
-            await self._put_on_record()
         while True:
+            if not isinstance(order, Record):
+                await self._put_on_record()
             try:
                 return await self.carry_out(order)
             except Refused as failure:
@@ -305,14 +305,17 @@ class Process(Generic[S]):
                 await self._nudged(order, why)
 
     async def _nudged(self, order: Order[A], why: str) -> None:
-        """A refused order is on record, and waits until somebody has put its cause right."""
+        """A refused order is on record, and waits until somebody has put its cause right.
+
+        Working days may be what it lacked.
+        """
         facts = {"order": order.key, "why": why}
         self.note(
             Event(type=EventType.STEP_REFUSED, occurred_at=order.at, actor=self.id, facts=facts)
         )
-        nudges = self.nudges
+        nudges, decreed = self.nudges, self._another_calendar()
         wait = Wait(for_whom="operations", why=why, since=order.at, overdue=True)
-        await self.wait_for(lambda: self.nudges > nudges, wait)
+        await self.wait_for(lambda: self.nudges > nudges or decreed(), wait)
 
     async def carry_out(self, order: Order[A]) -> A:
         """Run the order's activity; an outage is waited out, a refusal raises `Refused`.

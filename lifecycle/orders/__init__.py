@@ -217,7 +217,7 @@ class ForfeitHoldback(Order[Decided]):
 
 
 class Closed(Answer):
-    """The final account, net. Always: fixed + released + forfeited == fee."""
+    """The final account, in the contract's prices. Always: fixed + released + forfeited == fee."""
 
     fee: Money
     fixed: Money

@@ -191,7 +191,7 @@ async def test_a_document_is_explained_with_its_tax_and_its_postings(pool):
     found = await explain(pool, "QM-INV-2025-000002")
     assert [str(tree.amount) for tree in found.explanations] == ["216000.00", "35996.40"]
     (tax,) = found.taxes
-    assert tax.rounded == "15119.78"
+    assert tax.calculation.rounded == "15119.78"
     billed, group = found.journal
     assert billed.code == "E27"
     assert (group.key, group.code) == ("eng.B1.bet.B1:W6:release:E15", "E15")

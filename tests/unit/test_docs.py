@@ -31,8 +31,6 @@ from contracts.errors import EngagementError
 from contracts.events import EventType
 from contracts.kinds import KINDS, PARTS
 from contracts.outcome import checks as outcome
-from lifecycle import ledger
-from lifecycle.ledger import Account
 from lifecycle.process import EngagementPhase
 from tollkeeper.cli import app
 from tollkeeper.cli import contract as cli
@@ -43,7 +41,6 @@ HANDBOOK, COMMANDS, CONTRACT = "docs/handbook.md", "docs/cli.md", "docs/contract
 LINE = "## 1. The line"
 ROLES = "## 6. Who may sign what"
 REFUSED = "## 8. What is refused, and how to put it right"
-BOOKS = "## 9. The books"
 EVENTS = "## 11. Every event"
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
@@ -130,14 +127,6 @@ def test_every_error_is_in_the_table_with_its_status() -> None:
 
 def test_every_event_is_in_the_table() -> None:
     assert first_words(section(HANDBOOK, EVENTS)) == {kind.value for kind in EventType}
-
-
-def test_every_account_and_every_posting_is_in_the_tables() -> None:
-    named = {row[0] for row in rows(section(HANDBOOK, BOOKS))}
-    accounts = {account.value for account in Account}
-    postings = set(re.findall(r'"(E[0-9]{2})"', inspect.getsource(ledger)))
-    assert {name for name in named if re.fullmatch(r"[M0-9]{2,3}[0-9]", name)} == accounts
-    assert {name for name in named if re.fullmatch(r"E[0-9]{2}", name)} == postings
 
 
 def test_every_role_and_every_phase_is_in_the_tables() -> None:

@@ -295,9 +295,9 @@ def test_the_largest_amount_has_one_minor_unit_less_than_the_limit():
 
 
 def test_what_cannot_be_combined_or_split_is_said_in_a_whole_sentence():
-    with pytest.raises(TermsError, match="^amounts in CNY and EUR cannot be combined$"):
+    with pytest.raises(TermsError, match=r"^amounts in CNY and EUR cannot be combined$"):
         cny("1.00") + Money(1, "EUR")
-    expected = "^an amount can only be split over weights that are not negative, one positive$"
+    expected = r"^an amount can only be split over weights that are not negative, one positive$"
     with pytest.raises(TermsError, match=expected):
         allocate(cny("1.00"), [Fraction(2), Fraction(-1)])
 

@@ -3,11 +3,18 @@
 from cyclopts import App
 
 from activities.approvals import Approvals
-from lifecycle.orders.approvals import AskAgain, RejectRequest, Requested, SignRequest, WithdrawRequest
+from lifecycle.approval import RequestState
+from lifecycle.orders.approvals import (
+    AskAgain,
+    RejectRequest,
+    Requested,
+    SignRequest,
+    WithdrawRequest,
+)
 from tollkeeper.cli.common import Asked, at_the_desk, in_the_records, instruction
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table
 from tollkeeper.office import Office
-from tollkeeper.views.approvals import approval, approvals
+from tollkeeper.views.approvals import Approval, approval, approvals
 
 
 def register(parent: App) -> None:
@@ -42,12 +49,18 @@ def list_requests(
         [
             (
                 row.id, row.decision.value, row.subject, row.amount, row.amount.currency,
-                row.requested_by, row.state.value, row.decided_by or ", ".join(row.signed),
+                row.requested_by, row.state.value, _signed(row),
                 ", ".join(row.can_sign), row.expires_at.date(),
             )
             for row in rows
         ],
     )  # fmt: skip
+
+
+def _signed(row: Approval) -> str:
+    """Who decided, or has signed; of what nobody decided in time, who had signed."""
+    expired = row.state is RequestState.EXPIRED
+    return ", ".join(row.signed) if expired or not row.decided_by else row.decided_by
 
 
 def show(engagement: str, request: str, /, *, output: Output = TABLES) -> None:
@@ -69,7 +82,9 @@ def show(engagement: str, request: str, /, *, output: Output = TABLES) -> None:
     if found.decided_by:
         out.print(f"decided by {found.decided_by}{': ' + found.reason if found.reason else ''}")
     table(
-        "What is carried out", ["", ""], [(name, str(what)) for name, what in found.payload.items()]
+        "What is carried out",
+        ["", ""],
+        [(name, what) for name, what in found.payload.items() if what not in (None, [])],
     )
     out.print(f"digest {found.digest}")
 

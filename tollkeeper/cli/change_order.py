@@ -73,7 +73,7 @@ def price(
     pricing = in_the_records(lambda pool: what_if(pool, engagement, new, retroactive=retroactive))
     if output.json:
         return dump(pricing)
-    _print(pricing)
+    printed(pricing)
 
 
 def propose(
@@ -113,7 +113,7 @@ def propose(
 
     pricing, requested = at_the_desk(proposing)
     if pricing and not output.json:
-        _print(pricing)
+        printed(pricing)
     told(requested, output)
 
 
@@ -134,14 +134,15 @@ def show(engagement: str, change: str, /, *, output: Output = TABLES) -> None:
     if found.refusal:
         out.print(f"not possible: {found.refusal}", markup=False)
     if found.pricing:
-        _print(found.pricing)
+        printed(found.pricing)
     else:
-        _print_edits(found.edits)
+        _edits(found.edits)
     out.print(f"digest {found.digest}")
 
 
-def _print(pricing: Pricing) -> None:
-    _print_edits(pricing.edits)
+def printed(pricing: Pricing) -> None:
+    """Print what a change order changes, and what it costs."""
+    _edits(pricing.edits)
     table(
         "What it costs, net",
         ["line", "fee", "clause", "billed>", "old>", "new>", "delta>", "its tax>"],
@@ -164,6 +165,6 @@ def _print(pricing: Pricing) -> None:
         out.print(f"authorised for {level}: {amount.grouped()} {amount.currency}")
 
 
-def _print_edits(edits: tuple[str, ...]) -> None:
+def _edits(edits: tuple[str, ...]) -> None:
     for edit in edits:
         out.print(edit, markup=False)

@@ -1,5 +1,6 @@
 """`tollkeeper engagement` and `decide`: open, follow, position, decide, resume, close."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from tollkeeper.cli.common import (
     signed,
 )
 from tollkeeper.cli.contract import load
-from tollkeeper.cli.screen import TABLES, Output, dump, lasting, out, table, when
+from tollkeeper.cli.screen import TABLES, Output, dump, err, lasting, out, table, when
 from tollkeeper.office import Office
 from tollkeeper.queries import EngagementDetail, Happening, Waiting
 from tollkeeper.queries import engagement as find
@@ -259,7 +260,7 @@ def resume(
 
 
 def close(engagement: str, /, *, note: str, asked: Asked, output: Output = TABLES) -> None:
-    """Close an engagement after its review, or give up a shelved one.
+    """Close an engagement after its review, or give up a shelved one; exit 1 while it cannot close.
 
     Parameters
     ----------
@@ -267,6 +268,12 @@ def close(engagement: str, /, *, note: str, asked: Asked, output: Output = TABLE
         What the review found, in a sentence.
     """
     ask(output, engagement, asked, "close", lambda who: CloseEngagement(**who, note=note))
+    found = in_the_records(lambda pool: find(pool, engagement))
+    for wait in found.waiting:
+        if wait.process == f"eng.{engagement}" and wait.for_whom == "operations":
+            err.print(f"{engagement} is not closed yet: {wait.why}", markup=False)
+            err.print(f"put it right, then `tollkeeper engagement nudge {engagement}`")
+            sys.exit(1)
 
 
 def calendar(

@@ -262,7 +262,7 @@ def dispute(
         )
         return await office.desk.book(Holds(office.pool).dispute_hold, order)
 
-    _moved(at_the_desk(disputing), output)
+    _moved(at_the_desk(disputing), output, "disputed, its clock stands still")
 
 
 def close_dispute(
@@ -289,11 +289,11 @@ def close_dispute(
     _moved(at_the_desk(closing), output)
 
 
-def _moved(moved: HoldMoved, output: Output) -> None:
+def _moved(moved: HoldMoved, output: Output, became: str | None = None) -> None:
     if output.json:
         return dump(moved)
     until = f" until {moved.due_at.isoformat()}" if moved.due_at else ""
-    out.print(f"{moved.hold}: {moved.state.value.replace('_', ' ')}{until}")
+    out.print(f"{moved.hold}: {became or moved.state.value.replace('_', ' ') + until}")
 
 
 def _id(engagement: str, hold: str) -> str:

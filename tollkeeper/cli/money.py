@@ -3,6 +3,7 @@
 from cyclopts import App
 
 from contracts.money import Money
+from lifecycle.ledger import Posting
 from tollkeeper.cli.common import in_the_records
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table, tree
 from tollkeeper.queries import Document, balances, invoice, invoices
@@ -128,13 +129,16 @@ def explain(what: str, /, *, output: Output = TABLES) -> None:
     for explanation in found.explanations:
         out.print(tree(explanation))
     for tax in found.taxes:
-        out.print(f"{tax.formula} = {tax.exact} -> {tax.rounded}   ({tax.rule})")
+        how = tax.calculation
+        out.print(
+            f"taxed {tax.net.grouped()}: {how.formula} = {how.exact} -> {how.rounded}   ({how.rule})"
+        )
     for group in found.journal:
         table(
             f"posted {group.key}",
-            ["account", "debit>", "credit>"],
+            ["account", "debit>", "credit>", "of"],
             [
-                (posting.account.value, *_sides(posting.side.value, posting.amount))
+                (posting.account.value, *_sides(posting.side.value, posting.amount), _kept_by(posting))
                 for posting in group.postings
             ],
         )
@@ -144,6 +148,12 @@ def explain(what: str, /, *, output: Output = TABLES) -> None:
 
 def _sides(side: str, amount: Money) -> tuple[Money | None, Money | None]:
     return (amount, None) if side == "D" else (None, amount)
+
+
+def _kept_by(posting: Posting) -> str:
+    """What of its account a posting is about, as the chart of accounts says."""
+    kept = (posting.fee, posting.hold, posting.invoice, posting.item)
+    return ", ".join(dict.fromkeys(name for name in kept if name))
 
 
 def _claimed(row: Document) -> tuple[Money | None, Money | None]:

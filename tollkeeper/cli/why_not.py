@@ -92,8 +92,11 @@ def _unsettled(title: str, lines: Sequence[Unsettled], found: WhyNot) -> None:
     if lines:
         table(
             title,
-            ["what", "invoice", "amount>", "reason", "because", *WAIT],
-            [(line.what, line.invoice, *_why(line), *_wait(line.awaited, found)) for line in lines],
+            ["what", "clause", "invoice", "amount>", "reason", "because", *WAIT],
+            [
+                (line.what, line.clause, line.invoice, *_why(line), *_wait(line.awaited, found))
+                for line in lines
+            ],
         )
         total = sum((line.amount for line in lines), Money(0, found.total.amount.currency))
         out.print(f"{total.grouped()} in all")

@@ -1304,6 +1304,12 @@ class Paper:
         return [line for line in self.lines if line.corrects and line.corrects[0] == number]
 
 
+def raises(paper: Paper, line: Line) -> bool:
+    """Whether a change order bills more with it."""
+    more = (line.net, line.tax) > (0, 0)
+    return paper.purpose == "delta" and paper.document == "invoice" and more
+
+
 def nets(lines: Iterable[Line]) -> dict[str, int]:
     """By fee."""
     sums: dict[str, int] = {}
@@ -1612,25 +1618,39 @@ class Book:
         )
 
     def lines_of(self, number: str) -> list[Billed]:
-        """The lines of an issued document, with what was taken back of each."""
+        """The lines that a document bills, as change orders left them, with what was taken back."""
         for paper in self.papers:
             if paper.number == number:
-                return [self._billed(number, *each) for each in enumerate(paper.lines, start=1)]
+                return [
+                    self._billed(number, position, line)
+                    for position, line in enumerate(paper.lines, start=1)
+                    if paper.purpose != "delta" or raises(paper, line)
+                ]
         raise ValueError(f"{number} is not issued before it is corrected")
 
+    def line_at(self, number: str, position: int) -> Billed:
+        for line in self.lines_of(number):
+            if line.position == position:
+                return line
+        raise ValueError(f"{number} has no line {position}")
+
     def _billed(self, number: str, position: int, line: Line) -> Billed:
-        taken = Taxed()
+        whole, taken = Taxed(line.net - line.deferred, line.tax), Taxed()
         for paper in self.papers:
-            sign = 1 if paper.document == "credit_note" else -1
             for each in paper.lines:
-                if each.corrects == (number, position):
-                    part = Taxed(sign * (each.net - each.deferred), sign * each.tax)
+                if each.corrects != (number, position) or raises(paper, each):
+                    continue  # What is billed more is a line of its own.
+                sign = 1 if paper.document == "credit_note" else -1
+                part = Taxed(sign * (each.net - each.deferred), sign * each.tax)
+                if paper.purpose == "delta":
+                    whole -= part
+                else:
                     taken += part
-        return Billed(number, position, line, Taxed(line.net - line.deferred, line.tax), taken)
+        return Billed(number, position, line, whole, taken)
 
     def part_of_line(self, number: str, position: int, net: int) -> Taxed:
         """The next part of a line, after what was taken back or is held of it already."""
-        billed = self.lines_of(number)[position - 1]
+        billed = self.line_at(number, position)
         held = sum(
             hold.held
             for hold in self.holds.values()
@@ -2021,7 +2041,7 @@ def _hold_asked(book: Book, request: Json) -> None:
     agree(book.request_at(request) / "amount", request["amount"], asked["amount"])
     number, _, position = (asked["line"] or "").rpartition("/")
     if number:
-        fee = book.lines_of(number)[int(position) - 1].line.fee
+        fee = book.line_at(number, int(position)).line.fee
     else:
         milestone = one(book.terms["milestones"], asked["milestone"])
         fee = milestone["fee"]
@@ -2074,7 +2094,7 @@ def _missed(book: Book, name: str) -> None:
     else:
         key = f"{b.process}.milestone.{milestone['id']}:bill"
         hold.invoice, hold.invoice_line = book.numbers[key, ""]["number"], 1
-        billed = book.lines_of(hold.invoice)[0]
+        billed = book.line_at(hold.invoice, 1)
         held = sum(
             h.held for h in book.holds.values() if h.invoice == hold.invoice and h.invoice_line == 1
         )
@@ -2236,7 +2256,7 @@ def _claimed_back(book: Book, hold: Hold, part: Taxed, parts: Json) -> str | Non
     """E18: against what is open of the invoice, the rest is the customer's credit."""
     assert hold.invoice
     assert hold.invoice_line
-    line = book.lines_of(hold.invoice)[hold.invoice_line - 1]
+    line = book.line_at(hold.invoice, hold.invoice_line)
     part = next_by_net(line.whole, line.taken, part.net)
     settled = book.settled(hold.invoice, part.gross)
     note = _held_credited(book, hold, part, parts)
@@ -2262,7 +2282,7 @@ def _held_credited(book: Book, hold: Hold, part: Taxed, parts: Json) -> Paper:
     """The credit note over a part of the line that is held, a line for each reason."""
     assert hold.invoice
     assert hold.invoice_line
-    line = book.lines_of(hold.invoice)[hold.invoice_line - 1]
+    line = book.line_at(hold.invoice, hold.invoice_line)
     lines, done = [], 0
     for each in parts:
         net = book.b.minor(each["net"])
@@ -2833,7 +2853,7 @@ def _delta(book: Book, name: str, due: list[Due], lower: bool) -> str:
     stated = {(root.number, fee): (before, after) for root, fee, before, after, _ in due}
     for each in found["lines"]:
         number, _, position = (each["corrects"] or "").rpartition("/")
-        billed = book.lines_of(number)[int(position) - 1]
+        billed = book.line_at(number, int(position))
         root = (billed.line.corrects or (number, 0))[0]
         before, after = stated[root, billed.line.fee]
         part = Taxed(b.minor(each["net"]), b.minor(each["tax"]))

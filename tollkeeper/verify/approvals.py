@@ -21,36 +21,55 @@ from tollkeeper.verify.core import contract_from, differs, invariant
     "c.5-13",
     "A decision about money was approved by enough people, none of whom asked, or by a clause",
     """
-    select q.request_id as name, q.*, c.document::text as contract,
-           coalesce(s.people, '{}') as people, coalesce(s.digests, '{}') as digests
+    with terms as (  -- by the event that put them in force
+        select t.engagement_id, t.id as since, c.document::text as contract
+        from event t join contract_version c
+          on t.facts->>'contract' = c.contract_id || '@v' || c.version
+        where t.type in ('engagement.opened', 'change_order.applied')
+    ), told as (
+        select t.facts->>'request' as request_id, t.type, t.actor as person, (
+            select contract from terms
+            where terms.engagement_id = t.engagement_id and since < t.id order by since desc limit 1
+        ) as contract
+        from event t where t.type in ('approval.requested', 'approval.signed')
+    )
+    select q.request_id as name, q.*, asked.contract, coalesce(s.signatures, '[]') as signatures
     from approval_request q
-    join engagement e using (engagement_id)
-    join contract_version c
-      on c.contract_id = e.contract_id and c.version = e.contract_version
+    left join told asked
+      on asked.request_id = q.request_id and asked.type = 'approval.requested'
     left join (
-        select request_id, array_agg(person order by signed_at, person) as people,
-               array_agg(distinct digest) as digests
-        from approval_signature group by request_id
-    ) s using (request_id)
+        select s.request_id, jsonb_agg(jsonb_build_object(
+                   'person', s.person, 'digest', s.digest, 'contract', told.contract
+               ) order by s.signed_at, s.person) as signatures
+        from approval_signature s left join told
+          on told.request_id = s.request_id and told.person = s.person
+             and told.type = 'approval.signed'
+        group by s.request_id
+    ) s on s.request_id = q.request_id
     order by q.request_id
     """,
 )
 def _approvals_distinct(row: Row) -> Iterator[str]:
-    request = read_request(row, tuple(row["people"]))
-    contract = contract_from(row["contract"])
+    """Each signature counts under the version that was in force when it was given."""
+    signatures = row["signatures"]
+    request = read_request(row, tuple(each["person"] for each in signatures))
+    if row["contract"] is None or any(each["contract"] is None for each in signatures):
+        yield "found it asked for or signed without an event, expected one of each"
+        return
     yield from differs("a payload with digest", digest_of(request.payload), request.digest)
-    for digest in row["digests"]:
-        yield from differs("a signature of", digest, request.digest)
     if request.requested_by in request.signed:
         yield f"found it signed by {request.requested_by}, who asked for it"
-    able = {entry.person for entry in with_authority(contract, request.amount)}
-    if others := sorted(set(request.signed) - able):
-        yield f"found it signed by {', '.join(others)}, expected people with that authority"
+    for each in signatures:
+        yield from differs("a signature of", each["digest"], request.digest)
+        able = with_authority(contract_from(each["contract"]), request.amount)
+        if each["person"] not in {entry.person for entry in able}:
+            yield f"found it signed by {each['person']}, expected people with that authority"
     if request.state is RequestState.APPROVED:
-        yield from _decided(request, contract)
+        last = signatures[-1]["contract"] if signatures else row["contract"]
+        yield from _decided(request, contract_from(row["contract"]), contract_from(last))
 
 
-def _decided(request: Request, contract: Contract) -> Iterator[str]:
+def _decided(request: Request, contract: Contract, at_last: Contract) -> Iterator[str]:
     how, _, name = (request.decided_by or "").partition(":")
     match how:
         case "policy":
@@ -69,7 +88,7 @@ def _decided(request: Request, contract: Contract) -> Iterator[str]:
             yield from differs(
                 "signatures needed", request.needed, needed(contract, request.decision)
             )
-            if not complete(request, contract, request.signed):
+            if not complete(request, at_last, request.signed):
                 yield f"found {len(request.signed)} signatures, expected {request.needed}"
 
 

@@ -20,6 +20,12 @@ from tollkeeper.verify.core import amount_of, differs, invariant, text_of
         union all select 'decision ' || key, key, false from decision_record
         union all select 'reading ' || key, key, false from reading
         union all select 'verdict ' || key, key, false from verdict
+        union all select 'signature of ' || request_id || ' by ' || person, key, false
+            from approval_signature
+        union all select 'receipt ' || receipt_id, key, false from receipt
+        union all select 'customer of ' || receipt_id, key, false from receipt_customer
+        union all select 'gain share ' || key, key, false from gain_share
+        union all select 'close of ' || entity || ' ' || month, key, false from period_close
     ) written
     left join effect e using (key)
     order by name

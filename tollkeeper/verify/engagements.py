@@ -42,12 +42,9 @@ def _loss_bound(row: Row) -> Iterator[str]:
     "Fixed, released, forfeited and held are within the fee, and are the fee when it is closed",
     """
     select 'engagement ' || e.engagement_id as name, c.document::text as contract,
-           e.proceeded_at, e.closed_at, c.document->>'currency' as currency,
-           (select coalesce(sum(case p.side when 'C' then amount_minor else -amount_minor end), 0)
-            from posting p join journal_group g on g.id = p.group_id
-            where g.engagement_id = e.engagement_id and p.account = '4000') as fixed_minor,
-           h.*
+           e.proceeded_at, e.closed_at, f.currency, f.fixed_minor, h.*
     from engagement e
+    join fixed_fee f using (engagement_id)
     join contract_version c
       on c.contract_id = e.contract_id and c.version = e.contract_version
     cross join lateral (

@@ -182,13 +182,16 @@ class Eventful(House):
 
 
 def _second(contract: Contract) -> Contract:
-    """Version 2: M1 at 370,000.10 and M2 at 260,000.00; what is held back is what it was."""
+    """Version 2: M1 at 370,000.10 and M2 at 260,000.00, li.wei approves nothing any more, and one of the
+    others is enough. What is held back is what it was.
+    """
     amounts = {"M1": Money(37_000_010, "CNY"), "M2": yuan(260_000)}
     milestones = [
         each.model_copy(update={"amount": amounts.get(each.id, each.amount)})
         for each in contract.milestones
     ]
     micro, project = contract.fees
+    others = [each for each in contract.approvals.authority if each.person != "li.wei"]
     fee = project.amount + Money(10, "CNY")
     rate = Fraction(contract.holdback_amount().minor, fee.minor)
     return _read(
@@ -198,6 +201,7 @@ def _second(contract: Contract) -> Contract:
         fees=[micro, project.model_copy(update={"amount": fee})],
         milestones=milestones,
         holdback=contract.holdback.model_copy(update={"rate": rate}),
+        approvals=contract.approvals.model_copy(update={"needed": 1, "authority": others}),
     )
 
 

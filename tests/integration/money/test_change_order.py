@@ -10,17 +10,26 @@ import pytest
 
 from activities.approvals import Approvals
 from activities.change_orders import ChangeOrders
-from contracts.commercial import Authority
+from activities.credits import request_credit
+from activities.receivables import take_in
+from contracts.calendar import Period
+from contracts.commercial import Authority, Retention, RetentionStep
 from contracts.contract import Contract, MilestoneLine, Tax
+from contracts.document import read_contract
 from contracts.errors import EngagementError, NotAuthorised, TransitionError
 from contracts.fields import Title
 from contracts.money import Money, parse_amount
+from contracts.setting import Book
 from lifecycle.approval import RequestState
 from lifecycle.orders.approvals import RejectRequest, SignRequest
 from lifecycle.orders.change_orders import ApplyChange, ProposeChange
 from lifecycle.orders.receivables import RequestCredit
+from lifecycle.receivables import BankReceipt
+from tests.integration.conftest import EXAMPLES, example
+from tollkeeper.cli.change_order import printed
 from tollkeeper.queries import balances, invoice, invoices
 from tollkeeper.verify import verify
+from tollkeeper.views.change_orders import what_if
 
 
 def cny(amount: str) -> Money:
@@ -145,8 +154,8 @@ def desk(story: Any, contract: Contract) -> Callable[..., Any]:
     return begun
 
 
-async def accounts(pool: Any) -> dict[str, str]:
-    return {row.account: str(row.balance) for row in await balances(pool, "E1")}
+async def accounts(pool: Any, of: str | None = "E1") -> dict[str, str]:
+    return {row.account: str(row.balance) for row in await balances(pool, of)}
 
 
 async def sound(pool: Any) -> None:
@@ -366,8 +375,6 @@ async def test_one_that_became_impossible_before_its_day_lapses(desk, pool, cont
 
 
 async def test_no_more_is_taken_off_than_is_neither_credited_nor_held(desk, pool, contract):
-    from activities.credits import request_credit
-
     one = await desk()
     billed = await one.story.delivered("M1")
     credit = f"eng.{one.id}.credit.C1"
@@ -407,3 +414,71 @@ async def test_fifty_signatures_at_once_apply_it_once(desk, pool, contract):
     deltas = [each for each in await invoices(pool, "E1") if each.purpose == "delta"]
     assert len(deltas) == 1
     await sound(pool)
+
+
+async def test_the_page_shows_what_the_example_costs(desk, pool, contract, capsys):
+    text = (EXAMPLES / "key-account.yaml").read_text(encoding="utf-8")
+    for old, new in [
+        ("version: 1", "version: 2"),
+        ("effective_on: 2024-09-02", "effective_on: 2024-12-09"),
+        ("amount: 1800000.00", "amount: 1820000.00"),
+    ]:
+        text = text.replace(old, new, 1)
+    text = text.replace("amount: 360000.00", "amount: 374000.00", 1)
+    new = read_contract(text, "key-account-2.yaml")
+    one = await desk(example("key-account.yaml"))
+    await one.story.delivered("M1")
+    printed(await what_if(pool, "E1", new, retroactive=True))
+    page = (EXAMPLES.parent / "docs/money/change-orders.md").read_text(encoding="utf-8")
+    told = page.split("```console\n$ tollkeeper change-order price")[1].split("```")[0]
+    shown = capsys.readouterr().out.splitlines()
+    assert told.splitlines()[1:] == [line.rstrip() for line in shown if line]
+
+
+async def test_what_was_paid_becomes_credit_when_it_is_taken_off(desk, pool, contract):
+    one = await desk()
+    billed = await one.story.delivered("M1")
+    paid = BankReceipt(
+        book=Book.SANDBOX,
+        seller="QM",
+        account="A1",
+        reference="R1",
+        received_on=date(2024, 12, 4),
+        amount=cny("350000.00"),
+        payer="Hengda",
+        text=billed.number,
+        customer="HD",
+    )
+    await take_in(pool, [paid], "sun.hao", at("2024-12-05"))
+    await one.agreed("CO1", amended(contract, M1="300000.00"), retroactive=True)
+    found = await accounts(pool, None)
+    # 381,600 less 350,000 paid was open; of the 63,600 taken off, 32,000 had been paid.
+    assert (found["1100"], found["2300"]) == ("106000.00", "32000.00")
+    await sound(pool)
+
+
+@pytest.mark.parametrize("tax", ["invoice", "release"])
+async def test_a_delta_retains_nothing_and_leaves_what_is_retained(desk, pool, contract, tax):
+    retention = Retention(
+        id="R1",
+        clause="7",
+        fee="project",
+        rate=Fraction(1, 20),
+        base="net",
+        tax=tax,
+        release=(RetentionStep(id="S1", clause="7.1", after=Period(months=12), share=Fraction(1)),),
+    )
+    terms = read(contract, retention=retention)
+    one = await desk(terms)
+    await one.story.delivered("M1")
+    retained = (await accounts(pool))["1110"]
+    second = amended(terms, M1="380000.00")
+    raised = await one.agreed("CO1", second, retroactive=True)
+    assert str((await invoice(pool, raised.document)).tax) == "1200.00"
+    await one.agreed("CO2", amended(second, M1="355000.00"), retroactive=True)
+    assert (await accounts(pool))["1110"] == retained
+    await sound(pool)
+    with pytest.raises(TransitionError, match=r"retention: found it changed"):
+        await one.propose("CO3", read(amended(second), version=4, retention=None))
+    with pytest.raises(TransitionError, match="expected at most"):
+        await one.agreed("CO4", amended(amended(second), M1="0.01"), retroactive=True)

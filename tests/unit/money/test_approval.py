@@ -156,6 +156,13 @@ def test_a_change_order_takes_one_of_each_side(people, decides):
     assert complete(request(decision=Decision.CHANGE_ORDER), AGREED, people) is decides
 
 
+def test_a_change_order_is_approved_by_the_first_signature_of_the_other_side():
+    both = request(decision=Decision.CHANGE_ORDER, requested_by="wang.fang")
+    client = signed(both, "gao.feng", "li.wei")
+    assert client.state is RequestState.PENDING
+    assert signed(client, "sun.hao").state is RequestState.APPROVED
+
+
 # Who signs.
 
 

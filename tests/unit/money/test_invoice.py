@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from contracts.calendar import Period
 from contracts.commercial import Advance, Retention, RetentionStep
 from contracts.contract import Contract, MilestoneLine, Tax
-from contracts.explanation import Input
+from contracts.explanation import Calculation, Explanation, Input
 from contracts.fields import Title
 from contracts.money import Money
 from lifecycle.invoice import (
     BilledLine,
+    Correction,
     Draft,
+    Line,
+    TaxGroup,
     credit_of,
     deduct,
     draft,
@@ -389,3 +392,212 @@ def test_a_delta_of_both_signs_has_taxes_of_both_signs_that_come_to_that_of_the_
     document = priced((fee, cny("100.00")), (fee, cny("-33.33")))
     assert [line.tax.minor > 0 for line in document.lines] == [True, False]
     assert document.tax == priced((fee, cny("66.67"))).tax
+
+
+# What a document says of itself.
+
+
+def test_one_rate_of_net_and_gross_prices_has_one_calculation_of_both():
+    """6 % of 100.00, and the tax inside 106.00."""
+    document = priced(("project", cny("100.00")), ("travel", cny("106.00")))
+    assert document.groups == (
+        TaxGroup(
+            code="CN-VAT-6",
+            rate=Fraction(3, 50),
+            net=cny("200.00"),
+            tax=cny("12.00"),
+            calculation=Calculation(
+                formula="tax = net * 3/50 (CN-VAT-6) + gross - gross / (1 + 3/50) (CN-VAT-6)",
+                exact="12",
+                rounded="12.00",
+                rule="R1 half away from zero, once per code and rate",
+            ),
+        ),
+    )
+
+
+def test_what_is_taken_back_beside_what_is_billed_is_calculated_beside_it():
+    (line,) = billed(priced(("project", cny("50.00"))))
+    own = priced(("project", cny("0.25"))).lines[0]
+    back = credit_of(
+        line, line.part(cny("10.00")), claim="C1", clause="9", explanation=own.explanation
+    )
+    bill = fixed_fee_line(RATES, "T1", "project", "4.1", Title(en="a"), cny("0.25"), PROOF)
+    (group,) = draft(RATES, [bill, back]).groups
+    assert group.calculation == Calculation(
+        formula="tax = net * 3/50 (CN-VAT-6) + part of the tax of the corrected lines (CN-VAT-6)",
+        exact="123/200",  # 0.015 and 0.60
+        rounded="0.62",
+        rule="R1 half away from zero, once per code and rate, R6 cumulative over the parts of a line",
+    )
+
+
+def test_a_price_with_its_tax_inside_shows_both_steps_to_its_net():
+    (line,) = priced(("licences", cny("100.00"))).lines
+    assert line.explanation.steps == (
+        Calculation(formula="gross = amount", exact="100.00"),
+        Calculation(
+            formula="net = gross 100.00 / (1 + 13/100)",
+            exact="10000/113",
+            rounded="88.50",
+            rule="R1 half away from zero, once per code and rate, R2 spread over its lines",
+        ),
+    )
+
+
+def test_what_was_forfeited_is_the_last_step_to_the_net_of_a_milestone():
+    whole = priced(("travel", cny("106.00")), ("project", cny("10.00")))
+    rest = without_forfeited(whole, cny("30.00"))
+    assert rest is not None
+    first = rest.lines[0]
+    assert (first.amount, first.net, first.prices, first.tax) == (
+        cny("70.00"),
+        cny("70.00"),
+        "net",
+        cny("4.20"),
+    )
+    before = whole.lines[0].explanation
+    assert first.explanation == before.model_copy(
+        update={
+            "amount": cny("70.00"),
+            "inputs": (
+                *before.inputs,
+                Input(name="forfeited", value="30.00", source="decision"),
+            ),
+            "steps": (
+                *before.steps,
+                Calculation(formula="net = 100.00 - forfeited", exact="70.00"),
+            ),
+        }
+    )
+    assert rest.lines[1] == whole.lines[1]
+
+
+def test_a_milestone_line_has_its_own_title_clause_amount_and_the_proof_of_all():
+    first, *rest = RATES.milestones
+    own = MilestoneLine(
+        clause="4.5", title=Title(en="Licences"), fee="licences", amount=cny("100.00")
+    )
+    contract = RATES.model_copy(
+        update={"milestones": (first.model_copy(update={"more": (own,)}), *rest)}
+    )
+    line = milestone_lines(contract, "M1", "eng.E1.milestone.M1", PROOF)[1]
+    assert (line.title, line.amount) == (own.title, own.amount)
+    assert line.explanation == Explanation(
+        what="Licences",
+        amount=cny("100.00"),
+        contract="KA-2024-017@v1",
+        clause="4.5",
+        inputs=(Input(name="amount", value="100.00", source="clause 4.5"), PROOF),
+        steps=(Calculation(formula="gross = amount", exact="100.00"),),
+    )
+
+
+def test_a_credit_has_the_title_of_its_line_unless_it_has_one_of_its_own():
+    (line,) = billed(priced(("project", cny("50.00"))))
+    because = priced(("project", cny("1.00"))).lines[0].explanation
+    part = line.part(cny("10.00"))
+    plain = credit_of(line, part, claim="C1", clause="9", explanation=because)
+    assert plain == Line(
+        claim="C1",
+        fee="project",
+        clause="9",
+        title=line.title,
+        amount=cny("10.00"),
+        explanation=because,
+        corrects=Correction(
+            number="INV-1",
+            line=1,
+            tax_code="CN-VAT-6",
+            tax_rate=Fraction(3, 50),
+            tax=cny("0.60"),
+        ),
+    )
+    titled = credit_of(
+        line, part, claim="C1", clause="9", explanation=because, title=Title(en="Clawback")
+    )
+    assert titled == plain.model_copy(update={"title": Title(en="Clawback")})
+
+
+def test_the_part_of_a_document_that_corrects_one_other_is_only_its_lines():
+    (first,) = billed(priced(("project", cny("50.00"))))
+    other = first.model_copy(update={"number": "INV-2"})
+    note = credited(
+        priced(("project", cny("1.00"))),
+        [(first, first.part(cny("10.00"))), (other, other.part(cny("20.00")))],
+    )
+    assert note.correcting("INV-2").lines == note.lines[1:]
+    assert note.correcting("INV-2").net == cny("20.00")
+    assert priced(("project", cny("1.00"))).correcting("INV-2").lines == ()
+
+
+def test_a_document_that_is_all_withheld_has_nothing_to_be_paid_yet():
+    document = priced(("project", cny("100.00"))).all_withheld()
+    assert document.withheld == Taxed(cny("100.00"), cny("6.00"))
+    assert (document.gross, document.payable) == (cny("106.00"), cny("0.00"))
+
+
+def test_a_fee_that_a_document_does_not_have_is_nothing_of_it():
+    document = priced(("project", cny("100.00")), ("travel", cny("106.00")))
+    assert document.of_fee("project") == Taxed(cny("100.00"), cny("6.00"))
+    assert document.of_fee("hosting") == NONE
+
+
+# Retention and advance, in figures.
+
+
+def test_nothing_retained_leaves_a_document_as_it_is():
+    document = priced(("project", cny("100.00")))
+    assert retain(document, retention(tax="release"), cny("0.00")) is document
+    assert retain(document, retention(), cny("0.01")).payable == cny("105.99")
+
+
+def test_a_retention_is_never_below_nothing_where_more_was_retained_before():
+    found = retention_now(retention(), cny("99.99"), cny("10.00"), cny("10.00"), cny("5.00"))
+    assert found == cny("0.00")
+
+
+def test_a_retention_stops_at_its_limit_of_the_fee():
+    """5 % of 100.00 to date is 5.00; 3 % of the fee of 100.00 is 3.00, and 2.50 was retained."""
+    terms = retention(limit=Fraction(3, 100))
+    found = retention_now(terms, cny("100.00"), cny("50.00"), cny("50.00"), cny("2.50"))
+    assert found == cny("0.50")
+
+
+def test_a_part_taxed_later_is_spread_over_the_lines_of_its_fee_and_touches_no_other_rate():
+    """12.00 over 100.00 and 20.00 is 10.00 and 2.00; 6 % of 90.00, of 18.00 and of 50.00."""
+    document = retain(
+        priced(
+            ("project", cny("100.00")),
+            ("hosting", cny("10.00")),
+            ("project", cny("20.00")),
+            ("travel", cny("53.00")),
+        ),
+        retention(tax="release"),
+        cny("12.00"),
+    )
+    assert [(line.net, line.deferred, line.tax) for line in document.lines] == [
+        (cny("100.00"), cny("10.00"), cny("5.40")),
+        (cny("10.00"), cny("0.00"), cny("1.30")),
+        (cny("20.00"), cny("2.00"), cny("1.08")),
+        (cny("50.00"), cny("0.00"), cny("3.00")),
+    ]
+    assert document.retained == Taxed(cny("12.00"), cny("0.00"))
+
+
+def test_an_advance_takes_no_more_than_is_to_be_paid():
+    """50.00 of 106.00 is retained; 52.83 with its tax of 3.17 are the 56.00 that are left."""
+    (line,) = billed(priced(("project", cny("1000.00"))))
+    document = retain(priced(("project", cny("100.00"))), retention(), cny("50.00"))
+    found = deduct(document, an_advance(Fraction(1)), line)
+    assert found.advance == Taxed(cny("52.83"), cny("3.17"))
+    assert found.payable == cny("0.00")
+
+
+def test_an_advance_is_deducted_by_its_share_of_its_own_fee_alone():
+    """A fifth of 100.00, not of 200.00."""
+    (line,) = billed(priced(("project", cny("1000.00"))))
+    document = priced(("project", cny("100.00")), ("hosting", cny("100.00")))
+    found = deduct(document, an_advance(Fraction(1, 5)), line)
+    assert found.advance == Taxed(cny("20.00"), cny("1.20"))
+    assert found.payable == cny("197.80")  # 106.00 + 113.00 - 21.20

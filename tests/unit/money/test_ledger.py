@@ -24,10 +24,13 @@ from lifecycle.ledger import (
     clawed_back,
     credit_applied,
     credited,
+    delta_credited,
+    delta_invoiced,
     dispute_opened,
     dispute_rejected,
     dispute_upheld,
     earned,
+    earned_anew,
     gain_share_earned,
     gain_share_lowered,
     invoiced,
@@ -76,6 +79,10 @@ def taxed(tax: Money) -> dict[str, Money]:
 Event = Callable[[Money, Money], Group]
 EVENTS: dict[str, Event] = {
     "E01 earned": lambda net, tax: earned(net, fee=FEE),
+    "E01 earned_anew": lambda net, tax: earned_anew([(FEE, net + net), ("micro", net)]),
+    "E02 delta_invoiced": lambda net, tax: delta_invoiced(
+        {FEE: net + net, "micro": net}, taxed(tax), invoice=INVOICE
+    ),
     "E02 invoiced": lambda net, tax: invoiced(
         {FEE: net + net + net, "micro": net},
         {"S": tax + tax + tax, "Z": tax},
@@ -154,6 +161,9 @@ EVENTS: dict[str, Event] = {
     "E23 credited": lambda net, tax: credited(
         {FEE: net, "micro": net}, taxed(tax), invoice=INVOICE, note=NOTE, settled=net
     ),
+    "E23 delta_credited": lambda net, tax: delta_credited(
+        {FEE: net + net}, taxed(tax), invoice=INVOICE, note=NOTE, settled=net
+    ),
     "E24 gain_share_earned": lambda net, tax: gain_share_earned(net, fee=FEE),
     "E24 gain_share_lowered": lambda net, tax: gain_share_lowered(net, fee=FEE),
     "E25 service_credited": lambda net, tax: service_credited(
@@ -177,10 +187,23 @@ EVENTS: dict[str, Event] = {
     ),
 }
 
+SIGNED = {"E01 earned_anew", "E02 delta_invoiced", "E23 delta_credited"}
+"""What a change order posts: less is on the other side."""
+
 EXPECTED = """
 E01 earned
   1200 D 1000.00  project -   -      -
   4000 C 1000.00  project -   -      -
+E01 earned_anew
+  1200 D 2000.00  project -   -      -
+  4000 C 2000.00  project -   -      -
+  1200 D 1000.00  micro   -   -      -
+  4000 C 1000.00  micro   -   -      -
+E02 delta_invoiced
+  1100 D 3060.00  -       -   INV-4  -
+  1200 C 2000.00  project -   INV-4  -
+  1200 C 1000.00  micro   -   INV-4  -
+  2400 C   60.00  -       -   INV-4  S
 E02 invoiced
   1100 D 2180.00  -       -   INV-4  -
   1110 D 1000.00  -       R1  INV-4  -
@@ -288,6 +311,11 @@ E23 credited
   2400 D   60.00  -       -   INV-4  S
   1100 C 1060.00  -       -   INV-4  CN-2
   2300 C 1000.00  -       -   INV-4  CN-2
+E23 delta_credited
+  1100 C 1060.00  -       -   INV-4  CN-2
+  2300 C 1000.00  -       -   INV-4  CN-2
+  1200 D 2000.00  project -   INV-4  -
+  2400 D   60.00  -       -   INV-4  S
 E24 gain_share_earned
   1200 D 1000.00  project -   -      -
   4030 C 1000.00  project -   -      -
@@ -415,8 +443,10 @@ def test_a_reversal_strikes_its_group_from_every_account_and_dimension(
     assert mirror(reversal).postings == group.postings
 
 
-@pytest.mark.parametrize("event", EVENTS)
-@pytest.mark.parametrize("minor", [0, -1])
+@pytest.mark.parametrize(
+    ("event", "minor"),
+    [(event, minor) for event in EVENTS for minor in (0, -1) if not minor or event not in SIGNED],
+)
 def test_a_group_of_nothing_or_less_is_our_own_mistake(event: str, minor: int) -> None:
     with pytest.raises(AssertionError, match=r"E[0-9]{2}: (nothing|negative)"):
         EVENTS[event](Money(minor, "CNY"), NONE)

@@ -121,6 +121,42 @@ def test_more_than_is_left_or_open_is_refused(wanted, credit):
         applicable(wanted, yuan(credit), claim(1, 300), "R1")
 
 
+FEN = Money(1, "CNY")
+
+
+def test_a_single_fen_is_matched_applied_disputed_and_due():
+    owed = claim(1, 300).model_copy(update={"open": FEN})
+    assert match(FEN, [owed], [])[0].amount == FEN
+    assert match(yuan(1), [owed], [])[0].amount == FEN
+    assert applicable(None, yuan(1), owed, "R1") == FEN
+    assert ruling(yuan(1), FEN) is DisputeState.PARTLY
+    due = Due(due_on=owed.due_on, amount=FEN)
+    assert still_due(FEN, [due]) == [due]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "credit", "found"),
+    [
+        (
+            yuan(301),
+            yuan(500),
+            "found 301.00 CNY to apply, expected more than 0 and at most 300.00 CNY (500.00 is left of "
+            "it, 300.00 is open)",
+        ),
+        (
+            None,
+            yuan(0),
+            "found nothing to apply, expected more than 0 and at most 0.00 CNY (0.00 is left of it, "
+            "300.00 is open)",
+        ),
+    ],
+)
+def test_a_refusal_to_apply_says_what_was_asked_left_and_open(wanted, credit, found):
+    with pytest.raises(TransitionError) as refused:
+        applicable(wanted, credit, claim(1, 300), "R1")
+    assert str(refused.value) == f"R1 to QM-INV-2025-000001: {found}"
+
+
 # Age.
 
 
@@ -176,6 +212,14 @@ def test_a_refund_takes_just_these_steps():
 def test_a_settled_refund_stays_as_it_is(found, to):
     with pytest.raises(TransitionError, match=f"refund R1 is {found}, found a step to {to.value}"):
         require_step("refund R1", found, to)
+
+
+def test_a_refused_step_names_the_states_that_lead_to_it():
+    with pytest.raises(TransitionError) as refused:
+        require_step("refund R1", "requested", RefundState.SENT)
+    assert str(refused.value) == (
+        "refund R1 is requested, found a step to sent, expected it to be approved or unknown"
+    )
 
 
 @pytest.mark.parametrize("to", [state for state in DisputeState if state is not DisputeState.OPEN])

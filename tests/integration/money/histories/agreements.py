@@ -1,6 +1,8 @@
 """The contracts that histories run under: each effect of a hold, each default of silence, each clause."""
 
 import json
+from datetime import date
+from fractions import Fraction
 from typing import Any
 
 from contracts.contract import Contract
@@ -45,7 +47,7 @@ SERVICE_CREDITS = {"clause": "7.2", "fee": "project", "limit": "2%"}
 NO_POLICY = [{"person": "gao.feng"}, {"person": "li.wei"}, {"person": "sun.hao", "up_to": "90000.00"}]
 
 
-def _with(name: str, **clauses: Any) -> Contract:
+def with_clauses(name: str, **clauses: Any) -> Contract:
     document = example(name).model_dump(mode="json")
     for clause, terms in clauses.items():
         agreed = document.get(clause)
@@ -54,8 +56,8 @@ def _with(name: str, **clauses: Any) -> Contract:
 
 
 AGREEMENTS = {
-    "blocked": _with("key-account.yaml", hold_clocks=CLOCKS | {"default": "escalate"}),
-    "withheld": _with(
+    "blocked": with_clauses("key-account.yaml", hold_clocks=CLOCKS | {"default": "escalate"}),
+    "withheld": with_clauses(
         "key-account-withheld.yaml",
         hold_clocks=CLOCKS | {"default": "release"},
         approvals={"automatic": [], "authority": NO_POLICY},
@@ -63,7 +65,7 @@ AGREEMENTS = {
         gain_share=GAIN_SHARE,
         service_credits=SERVICE_CREDITS,
     ),
-    "refundable": _with(
+    "refundable": with_clauses(
         "key-account.yaml",
         id="KA-2024-019",
         holdback={"effect": "reserve_refund"},
@@ -71,5 +73,35 @@ AGREEMENTS = {
         retention=RETENTION,
         payment={"clause": "3.6", "days": 30},
     ),
-    "managed": _with("managed-rollout.yaml"),
+    "managed": with_clauses("managed-rollout.yaml"),
 }
+
+
+def amended(contract: Contract, milestone: str, more: Fraction, day: date) -> Contract:
+    """The next version: one milestone by that share dearer or cheaper, and with it its fee."""
+    delta = contract.milestone(milestone).amount.share(more)
+    fee = contract.milestone(milestone).fee
+    held = contract.holdback_amount()
+    fees = [
+        each.model_copy(update={"amount": each.amount + delta}) if each.id == fee else each
+        for each in contract.fees
+    ]
+    # The holdback stays what it was, a smaller share of a higher fee.
+    whole = next(each.amount.minor for each in fees if each.id == contract.holdback.fee)
+    new = contract.model_copy(
+        update={
+            "version": contract.version + 1,
+            "effective_on": day,
+            "fees": tuple(fees),
+            "milestones": tuple(
+                each.model_copy(update={"amount": each.amount + delta})
+                if each.id == milestone
+                else each
+                for each in contract.milestones
+            ),
+            "holdback": contract.holdback.model_copy(
+                update={"rate": Fraction(held.minor, whole)}
+            ),
+        }
+    )
+    return Contract.model_validate_json(new.model_dump_json())

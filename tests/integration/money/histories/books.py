@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from activities.postgres import Pool, connect
+from contracts.contract import Contract
 from tollkeeper.verify import verify
 
 T = TypeVar("T")
@@ -57,6 +58,9 @@ SEEN = {
     "disputes": """
         select dispute_id, engagement_id, amount_minor from dispute
         where state = 'open' order by dispute_id
+    """,
+    "changes": """
+        select change_id, engagement_id, due_at from change_order where state = 'agreed' order by change_id
     """,
     "refunds": """
         select refund_id, engagement_id, state from refund
@@ -150,6 +154,17 @@ class Books:
         """What is broken, and what there is for commands to be about."""
         seen = json.loads(self.fetch(self._look)[0][0])
         return [each["what"] for each in seen.pop("broken")], seen
+
+    def contract(self, engagement: str) -> Contract:
+        """The version that is in force."""
+        (row,) = self.fetch(
+            f"""
+            select document from contract_version c join engagement e
+              on c.contract_id = e.contract_id and c.version = e.contract_version
+            where engagement_id = '{engagement}'
+            """
+        )
+        return Contract.model_validate_json(row["document"])
 
     def violations(self) -> list[str]:
         """What `ledger verify` finds."""

@@ -18,6 +18,7 @@ from activities.advances import Advances
 from activities.approvals import Approvals
 from activities.billing import Billing
 from activities.books import Books as BooksAsAWhole
+from activities.change_orders import ChangeOrders
 from activities.credits import request_credit, request_write_off
 from activities.disputes import end_dispute, open_dispute, rule_dispute
 from activities.engagements import Engagements
@@ -74,6 +75,7 @@ from lifecycle.orders.approvals import (
     WithdrawRequest,
 )
 from lifecycle.orders.books import AskReversal, ClosePeriod
+from lifecycle.orders.change_orders import ApplyChange, ProposeChange
 from lifecycle.orders.holds import (
     CloseHoldDispute,
     DecideHold,
@@ -103,7 +105,7 @@ from lifecycle.orders.receivables import (
     UnapplyCredit,
 )
 from lifecycle.receivables import BankReceipt, DisputeState, RefundState
-from tests.integration.money.histories.agreements import AGREEMENTS
+from tests.integration.money.histories.agreements import AGREEMENTS, amended
 from tests.integration.money.histories.books import Books, Row
 
 CarryOut = Callable[[Any], Awaitable[Any]]
@@ -411,8 +413,9 @@ class Histories(RuleBasedStateMachine):
 
     @command(which=WHICH)
     def proceed(self, which: int) -> None:
-        if not self.engagement(which).proceeded:
-            self._proceeded(self.engagement(which))
+        engagement = self.engagement(which)
+        if not (engagement.proceeded or engagement.closed):
+            self._proceeded(engagement)
 
     @command(which=WHICH, milestone=WHICH)
     def accept(self, which: int, milestone: int) -> None:
@@ -1012,6 +1015,40 @@ class Histories(RuleBasedStateMachine):
             evidence="sha256:2",
         )
         return self.give(GainShares(self.books.pool).report_gain_share, order)
+
+    # Change orders.
+
+    @request(
+        which=WHICH,
+        milestone=WHICH,
+        more=st.sampled_from(["1/10", "-1/7", "1/3", "-1/50"]),
+        days=st.sampled_from([0, 0, 20]),
+        by=WHICH,
+        retroactive=st.sampled_from([True, True, False]),
+    )
+    def change(
+        self, which: int, milestone: int, more: str, days: int, by: int, retroactive: bool
+    ) -> Any:
+        id = self.engagement(which).id
+        contract = self.books.contract(id)
+        terms = contract.milestones[milestone % len(contract.milestones)]
+        day = (self.at + timedelta(days=days)).date()
+        order = ProposeChange(
+            **self.asked(id, self.seller(by)),
+            change=self.name("CO"),
+            contract=amended(contract, terms.id, Fraction(more), day),
+            retroactive=retroactive,
+            reason="the scope changed",
+        )
+        return self.give(ChangeOrders(self.books.pool).propose_change, order)
+
+    @command("changes", which=WHICH)
+    def apply_change(self, which: int) -> None:
+        change = self.pick("changes", which)
+        id, due_at = change["change_id"], datetime.fromisoformat(change["due_at"])
+        self._until(due_at)
+        about = self.about(change["engagement_id"], f"{id}:apply", id) | {"at": due_at}
+        self.give(ChangeOrders(self.books.pool).apply_change, ApplyChange(**about, change=id))
 
     # The books as a whole.
 

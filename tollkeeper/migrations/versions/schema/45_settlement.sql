@@ -47,3 +47,22 @@ create function status_on(settlement invoice_settlement, day date) returns text 
         else settlement.status
     end
 $$;
+
+-- What an engagement earned outright, in the contract's prices: with its tax where a fee line has it inside.
+-- A right to claim back (E32) and its end (E19) leave it as it is.
+create view fixed_fee as
+    select e.engagement_id, c.document->>'currency' as currency, (earned.minor + inside.minor)::bigint as fixed_minor
+    from engagement e
+    join contract_version c on c.contract_id = e.contract_id and c.version = e.contract_version
+    cross join lateral (
+        select coalesce(sum(case p.side when 'C' then p.amount_minor else -p.amount_minor end), 0) as minor
+        from posting p join journal_group g on g.id = p.group_id
+        where g.engagement_id = e.engagement_id and p.account = '4000' and g.code not in ('E19', 'E32')
+    ) earned
+    cross join lateral (
+        select coalesce(sum(case i.document when 'invoice' then l.tax_minor else -l.tax_minor end), 0) as minor
+        from invoice_line l
+        join invoice i using (number)
+        join jsonb_array_elements(c.document->'fees') f on f->>'id' = l.fee and f->>'prices' = 'gross'
+        where i.engagement_id = e.engagement_id and i.purpose in ('milestone', 'delta')
+    ) inside;
