@@ -42,7 +42,7 @@ bench: .venv/dev.stamp ## measure
 	@$(PY) -m bench
 
 mutants: .venv/dev.stamp ## change the money modules place by place: some test has to notice each change
-	@nice $(PY) -m tests.mutants
+	@nice $(PY) -m tests.mutants $(ONLY)
 
 histories: .venv/dev.stamp ## record the workflow histories that the replay tests read
 	@$(PY) -m tests.replay.record

@@ -385,7 +385,7 @@ async def request_of(connection: Connection, engagement_id: str, request_id: str
     if row is None:
         raise NotFound(f"found request {request_id!r}, expected one of engagement {engagement_id}")
     signed = await connection.fetch(
-        "select person from approval_signature where request_id = $1 order by signed_at, person",
+        "select person from approval_signature where request_id = $1 order by signed_at, place",
         request_id,
     )
     return read_request(row, tuple(each["person"] for each in signed))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -26,6 +27,9 @@ class Survivor(NamedTuple):
     function: str
     was: str
     becomes: str
+
+    def __str__(self) -> str:
+        return f"{self.module}, {self.function}:\n  - {self.was}\n  + {self.becomes}\n "
 
 
 class Result(NamedTuple):
@@ -64,24 +68,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: hasattr(getattr(item, "obj", None), "hypothesis"))
 
 
-def main() -> int:
-    """Test all mutants from the start; 1 where too many survive, or others than the listed ones."""
-    shutil.rmtree(ROOT / "mutants", ignore_errors=True)
+def main(*only: str) -> int:
+    """Test all mutants from the start, or some again; 1 where too many survive, or one that is not listed.
+
+    Args:
+        only: patterns of mutants, such as `lifecycle.hold.*`.
+    """
+    if not only:
+        shutil.rmtree(ROOT / "mutants", ignore_errors=True)
     started = monotonic()
     mutmut = Path(sys.executable).with_name("mutmut")
-    subprocess.run([mutmut, "run", "--max-children", "1"], cwd=ROOT, check=True)
-    found = sorted(results())
+    # One at a time: the time that a mutant may take depends on nothing else then.
+    subprocess.run([mutmut, "run", "--max-children", "1", *only], cwd=ROOT, check=True)
+    found = list(results(only or ("*",)))
     print(f"\n{'module':34} {'total':>5} {'killed':>6} {'survived':>8}")
     for result in found:
         print(result)
     print(f"{(monotonic() - started) / 60:.0f} minutes in all")
-    complaints = [*too_few(found), *differences(found, listed())]
+    known = listed()
+    complaints = [*too_few(found), *not_listed(found, known)]
+    if not only:
+        complaints += not_surviving(found, known)
     print(*complaints, sep="\n")
     return 1 if complaints else 0
 
 
-def results() -> Iterator[Result]:
-    """What mutmut wrote down; what it could not decide counts as survived."""
+def results(only: Sequence[str]) -> Iterator[Result]:
+    """What mutmut wrote down, by module; what it could not decide counts as survived."""
     from mutmut.mutation.diff_apply import get_diff_for_mutant
     from mutmut.stats import status_by_exit_code
     from mutmut.utils.format_utils import orig_function_and_class_names_from_key
@@ -89,17 +102,21 @@ def results() -> Iterator[Result]:
     for path in sorted((ROOT / "mutants").rglob("*.py.meta")):
         source = path.relative_to(ROOT / "mutants").with_suffix("")
         meta: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        codes = {
+            mutant: code
+            for mutant, code in meta["exit_code_by_key"].items()
+            if any(fnmatch(mutant, pattern) for pattern in only)
+        }
         survivors = []
-        for mutant, code in meta["exit_code_by_key"].items():
+        for mutant, code in codes.items():
             if status_by_exit_code[code] not in ("killed", "timeout"):
                 function, owner = orig_function_and_class_names_from_key(mutant)
                 name = f"{owner}.{function}" if owner else function
                 was, becomes = changed(get_diff_for_mutant(mutant, path=source))
                 survivors.append(Survivor(source.as_posix(), name, was, becomes))
-        seconds = sum(meta["durations_by_key"].values())
-        if meta["exit_code_by_key"]:
-            count = len(meta["exit_code_by_key"])
-            yield Result(source.as_posix(), count, seconds, tuple(survivors))
+        seconds = sum(meta["durations_by_key"].get(mutant, 0) for mutant in codes)
+        if codes:
+            yield Result(source.as_posix(), len(codes), seconds, tuple(survivors))
 
 
 def changed(diff: str) -> tuple[str, str]:
@@ -126,18 +143,19 @@ def too_few(found: Sequence[Result]) -> Iterator[str]:
             yield f"{result.module}: found {result.percent:.1f} % killed, expected {LEAST} %"
 
 
-def differences(found: Sequence[Result], known: Mapping[Survivor, str]) -> Iterator[str]:
-    survived = {survivor for result in found for survivor in result.survivors}
-    for survivor in sorted(survived - known.keys()):
-        yield f"{shown(survivor)}: survived; write the test that notices it, or list it with a reason"
-    for survivor in sorted(known.keys() - survived):
-        yield f"{shown(survivor)}: is listed and did not survive; take it off {LISTED.name}"
+def not_listed(found: Sequence[Result], known: Mapping[Survivor, str]) -> Iterator[str]:
+    for survivor in sorted(survived(found) - known.keys()):
+        yield f"{survivor}: survived; write the test that notices it, or list it with its reason"
 
 
-def shown(survivor: Survivor) -> str:
-    module, function, was, becomes = survivor
-    return f"{module}, {function}:\n  - {was}\n  + {becomes}\n "
+def not_surviving(found: Sequence[Result], known: Mapping[Survivor, str]) -> Iterator[str]:
+    for survivor in sorted(known.keys() - survived(found)):
+        yield f"{survivor}: is listed and did not survive; take it off {LISTED.name}"
+
+
+def survived(found: Sequence[Result]) -> set[Survivor]:
+    return {survivor for result in found for survivor in result.survivors}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

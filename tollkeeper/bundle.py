@@ -233,7 +233,7 @@ async def _requests(connection: Connection, engagement_id: str) -> list[Json]:
     signatures = await connection.fetch(
         """
         select s.* from approval_signature s join approval_request r using (request_id)
-        where r.engagement_id = $1 order by s.signed_at, s.person
+        where r.engagement_id = $1 order by s.signed_at, s.place
         """,
         engagement_id,
     )

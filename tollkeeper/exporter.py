@@ -48,12 +48,11 @@ with money (currency, minor_units) as (
 ),
 held as (
     select h.kind, h.effect, case when h.disputed_at is null then h.state else 'disputed' end as state,
-           h.currency::text, e.book, m.minor
-    from (
-        select hold_id, sum(case movement when 'placed' then amount_minor else -amount_minor end)
-        from hold_movement group by hold_id
-    ) m (hold_id, minor) join hold h using (hold_id) join engagement e using (engagement_id)
-    where m.minor <> 0
+           h.currency::text, e.book,
+           sum(case m.movement when 'placed' then m.amount_minor else -m.amount_minor end) as minor
+    from hold h join hold_movement m using (hold_id) join engagement e using (engagement_id)
+    where h.state not in ('settled', 'cancelled')
+    group by h.hold_id, e.book
 ),
 running as (
     select p.*, e.book, e.clock from process p join engagement e using (engagement_id)

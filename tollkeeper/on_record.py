@@ -237,7 +237,7 @@ async def _requests(connection: Connection, engagement_id: str) -> list[Request]
         """
         select q.*, array(
             select person from approval_signature s
-            where s.request_id = q.request_id order by signed_at, person
+            where s.request_id = q.request_id order by signed_at, place
         ) as people
         from approval_request q where engagement_id = $1 order by requested_at, request_id
         """,

@@ -353,8 +353,12 @@ DAMAGES = [
     ),
     (
         "caps-billed",
-        "update invoice_line set net_minor = net_minor + 1 where claim like 'eng.K1.request.gain%'",
-        "K1: found gain_share:GS1 billed",
+        """
+        update invoice_line set net_minor = net_minor + 1 where number = (
+            select document from approval_request where request_id = 'eng.K1.request.gain-2025-Q1'
+        )
+        """,
+        "K1: found gain_share:GS1 billed 80000.00, expected 80000.01",
     ),
     (
         "caps-reserved",
@@ -511,7 +515,7 @@ DAMAGES = [
         update invoice_line set net_minor = net_minor + 1
         where number = (select invoice from change_order) and line = 1
         """,
-        "QM-INV-2024-000011: found project billed and corrected to 370000.11, expected 370000.10",
+        "QM-INV-2024-000015: found project billed and corrected to 370000.11, expected 370000.10",
     ),
     (
         "changes-billed",
@@ -519,7 +523,7 @@ DAMAGES = [
         update invoice_line set tax_minor = tax_minor + 1
         where number = (select invoice from change_order) and line = 1
         """,
-        "QM-INV-2024-000011: found a delta of tax CN-VAT-6 that is off by 1, expected 0",
+        "QM-INV-2024-000015: found a delta of tax CN-VAT-6 that is off by 1, expected 0",
     ),
     (
         "periods-closed",
@@ -560,32 +564,35 @@ DAMAGES = [
         "reversals-mirror",
         """
         update posting set amount_minor = 1
-        where group_id = (select id from journal_group where key = 'QM/CN62/TX4:apply:1:E08:QM-INV-2024-000012:reversed:E30')
+        where group_id = (
+            select id from journal_group
+            where key = 'QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30'
+        )
         """,
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000012:reversed:E30: found the postings "
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found the postings "
         "['2300|C|1|CNY|",
     ),
     (
         "reversals-mirror",
         "update journal_group set code = 'E08' where reverses is not null",
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000012:reversed:E30: found the code E08, expected E30",
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found the code E08, expected E30",
     ),
     (
         "reversals-mirror",
         "update journal_group set reverses = null where code = 'E30'",
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000012:reversed:E30: found no group that it "
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found no group that it "
         "reverses, expected one",
     ),
     (
         "reversals-mirror",
         "update journal_group set customer = 'another' where code = 'E30'",
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000012:reversed:E30: found the customer another, "
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found the customer another, "
         "expected HD",
     ),
     (
         "reversals-mirror",
         "update journal_group set code = 'E30' where code = 'E08'",
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000012:reversed:E30: found a reversal reversed, "
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found a reversal reversed, "
         "expected none",
     ),
     (

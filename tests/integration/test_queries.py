@@ -146,7 +146,11 @@ async def test_balances_are_per_book(pool):
     assert rows["live", "M40"].balance == yuan("216000.00")
     assert rows["sandbox", "4090"].balance == yuan("216001.35")
     assert ("sandbox", "M40") not in rows
-    assert await balances(pool, "N1") == []
+    # What its contract authorises, at each level: 1,900,000.00 in all.
+    assert [(row.account, row.balance) for row in await balances(pool, "N1")] == [
+        ("M10", yuan("3800000.00")),
+        ("M19", yuan("3800000.00")),
+    ]
 
 
 async def test_the_money_table_accounts_for_every_fee_line(pool):

@@ -1420,6 +1420,7 @@ class Hold:
     milestone: str | None = None
     invoice: str | None = None
     invoice_line: int | None = None
+    clocks: Json = None
     placed: Taxed = Taxed()
     released: int = 0
     forfeited: int = 0
@@ -2016,6 +2017,7 @@ def _struck(net: int, hold: Hold) -> tuple[Posting, Posting]:
 
 def _put(book: Book, hold: Hold, net: int) -> None:
     """A hold that people or a miss place: E14, E31 or E32."""
+    hold.clocks = book.terms.get("hold_clocks")
     if hold.effect == "block_invoicing":
         book.place(hold, Taxed(net))
         book.post("E14", *_staked(net, hold))
@@ -2663,7 +2665,11 @@ def _trued_up(book: Book, proposal: Json, at: At) -> tuple[int, Json]:
     amounts = {"benefit_to_date": benefit, "fee_to_date": fee, "amount": fee - before}
     agree(at, proposal, {name: b.full(amount) for name, amount in amounts.items()})
     unit = 10 ** DIGITS[b.terms["currency"]]
-    values = [b.plain(b.minor(proposal["benefit"])), b.plain(benefit), *[None] * 5, b.plain(before)]
+    agreed = [terms["dead_band"], terms["cap"], terms["floor"]]
+    dead_band, cap, floor = (b.plain(b.minor(each)) if each else "none" for each in agreed)
+    floor = f"-{floor}" if b.minor(terms["floor"]) else floor
+    of_period, to_date = b.plain(b.minor(proposal["benefit"])), b.plain(benefit)
+    values = [of_period, to_date, dead_band, None, None, cap, floor, b.plain(before)]
     return fee - before, {
         "inputs": [{"value": value} if value else {} for value in values],
         "steps": [
@@ -2772,7 +2778,8 @@ def _changed(book: Book, name: str) -> None:
     change = one(b["changes"], name)
     at = At("changes.json", name)
     (request,) = (each for each in b["requests"] if each["id"] == change["request"])
-    terms = {"contract": change["contract"], "sha256": change["digest"]}
+    names = ("contract", "effective_on", "retroactive", "reason")
+    terms = {name: change[name] for name in names} | {"sha256": change["digest"]}
     agree(book.request_at(request) / "payload", request["payload"], terms)
     agree(at, change, {"state": "applied", "ended_at": book.at})
     if request["state"] != "approved":
@@ -3007,6 +3014,11 @@ def _postings(b: Bundle) -> int:
     return compared
 
 
+HOLD_FACTS = (
+    "clause", "kind", "effect", "fee", "bet", "milestone", "invoice", "invoice_line", "clocks",
+)  # fmt: skip
+
+
 @check("each hold: placed = held + released + forfeited, each movement with its tax, each decision")
 def _holds(b: Bundle) -> int:
     compared, known = 0, b.book.holds
@@ -3015,8 +3027,9 @@ def _holds(b: Bundle) -> int:
         if hold["id"] not in known:
             raise Differs(at / "id", hold["id"], "a hold that the contract or people placed")
         due = known[hold["id"]]
-        names = ("clause", "kind", "effect", "fee", "bet", "milestone", "invoice", "invoice_line")
-        compared += agree(at, hold, {name: getattr(due, name) for name in names})
+        compared += agree(at, hold, {name: getattr(due, name) for name in HOLD_FACTS})
+        extended = [e for _, e in b.events("hold.extended") if e["facts"]["hold"] == due.id]
+        compared += agree(at / "extensions", hold["extensions"], len(extended))
         compared += agree(at / "movements", hold["movements"], due.movements)
         balance = {
             "placed": due.placed.net,
@@ -3102,7 +3115,10 @@ def _ended(b: Bundle) -> int:
     for dispute in b["disputes"]:
         due = b.minor(dispute["amount"]) if dispute["state"] == "open" else 0
         left = b.full(b.book.balance(DISPUTED, item=dispute["id"]))
-        compared += agree(At("disputes.json", dispute["id"]) / "state", left, b.full(due))
+        at = At("disputes.json", dispute["id"])
+        compared += agree(at / "state", left, b.full(due))
+        if dispute["state"] not in ("upheld", "partly"):
+            compared += agree(at, dispute, {"upheld": b.full(0), "document": None})
     for refund in b["refunds"]:
         due = b.minor(refund["amount"]) if refund["state"] == "confirmed" else 0
         left = b.full(b.book.balance(CUSTOMER, item=refund["id"]))

@@ -184,7 +184,7 @@ async def _request(
     signatures = await connection.fetch(
         """
         select person, signed_at from approval_signature where request_id = $1
-        order by signed_at, person collate "C"
+        order by signed_at, place
         """,
         request_id,
     )

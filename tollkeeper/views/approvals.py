@@ -48,7 +48,7 @@ async def approvals(
             """
             select q.*, coalesce(s.people, '{}') as people from approval_request q
             left join (
-                select request_id, array_agg(person order by signed_at, person) as people
+                select request_id, array_agg(person order by signed_at, place) as people
                 from approval_signature group by request_id
             ) s using (request_id)
             where ($1::text is null or engagement_id = $1) and (not $2 or state = 'pending')

@@ -102,9 +102,7 @@ def agreed(contract: Contract) -> Contract:
             amount=cny("100000.01"),
             recovered=Fraction(1, 6),
         ),
-        "service_credits": ServiceCreditClause(
-            clause="7.2", fee="project", limit=Fraction(1, 50)
-        ),
+        "service_credits": ServiceCreditClause(clause="7.2", fee="project", limit=Fraction(1, 50)),
         "gain_share": GainShare(
             id="X1",
             clause="9.1",

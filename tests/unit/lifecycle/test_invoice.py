@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.commercial import Payment
 from contracts.contract import Contract
 from contracts.explanation import Calculation, Explanation, Input
 from contracts.money import Money
@@ -91,9 +90,9 @@ def test_the_rounding_of_the_tax_is_explained_r1():
 
 
 def test_a_document_is_due_at_once_unless_the_contract_gives_days():
-    assert due_on(CONTRACT, date(2024, 12, 20)) == date(2024, 12, 20)
-    later = CONTRACT.model_copy(update={"payment": Payment(clause="3.4", days=30)})
-    assert due_on(later, date(2024, 12, 20)) == date(2025, 1, 19)
+    at_once = CONTRACT.model_copy(update={"payment": None})
+    assert due_on(at_once, date(2024, 12, 20)) == date(2024, 12, 20)
+    assert due_on(CONTRACT, date(2024, 12, 20)) == date(2025, 1, 19)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from lifecycle.ledger import (
     Side,
     advance_invoiced,
     balanced,
+    block_lifted,
     clawed_back,
     credit_applied,
     credited,
@@ -35,6 +36,7 @@ from lifecycle.ledger import (
     gain_share_lowered,
     invoiced,
     mirror,
+    missed_before_earned,
     payment_withheld,
     received,
     refund_lapsed,
@@ -134,10 +136,12 @@ EVENTS: dict[str, Event] = {
     "E15 stake_hit(earned=True)": lambda net, tax: stake_hit(
         net, taxed(tax), fee=FEE, hold=HOLD, invoice=INVOICE, earned=True
     ),
+    "E15 block_lifted": lambda net, tax: block_lifted(net, fee=FEE, hold=HOLD),
     "E16 stake_missed": lambda net, tax: stake_missed(net, fee=FEE, hold=HOLD),
     "E16 stake_missed(earned=True)": lambda net, tax: stake_missed(
         net, fee=FEE, hold=HOLD, earned=True
     ),
+    "E16 missed_before_earned": lambda net, tax: missed_before_earned(net, fee=FEE, hold=HOLD),
     "E17 invoiced": lambda net, tax: invoiced(
         {FEE: net + net},
         taxed(tax),
@@ -269,12 +273,18 @@ E15 stake_hit(earned=True)
   1100 D 1060.00  -       HB1 INV-4  -
   1200 C 1000.00  project HB1 INV-4  -
   2400 C   60.00  -       -   INV-4  S
+E15 block_lifted
+  M40  C 1000.00  project HB1 -      -
+  M49  D 1000.00  project HB1 -      -
 E16 stake_missed
   M40  C 1000.00  project HB1 -      -
   M49  D 1000.00  project HB1 -      -
 E16 stake_missed(earned=True)
   M40  C 1000.00  project HB1 -      -
   M49  D 1000.00  project HB1 -      -
+  4090 D 1000.00  project HB1 -      -
+  1200 C 1000.00  project HB1 -      -
+E16 missed_before_earned
   4090 D 1000.00  project HB1 -      -
   1200 C 1000.00  project HB1 -      -
 E17 invoiced

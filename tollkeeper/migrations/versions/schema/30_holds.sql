@@ -33,6 +33,7 @@ create table approval_signature (          -- written once
     digest     text not null,
     signed_at  timestamptz not null,
     key        text not null references effect deferrable initially deferred,
+    place      bigint generated always as identity,  -- two may sign at the same instant
     primary key (request_id, person)
 );
 
