@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from activities.billing import Billing
-from activities.postgres import Pool, connect
+from activities.postgres import connect
 from bench.common import compare, machine
 from bench.settle import (
     CONNECTIONS,
@@ -33,6 +33,7 @@ from bench.settle import (
     copied,
     pair_of,
     prepare,
+    seconds,
 )
 from contracts.errors import Unavailable
 from contracts.fields import canonical
@@ -156,7 +157,7 @@ class Fate:
         return self.statement == 0
 
 
-STATEMENTS = 16
+STATEMENTS = 24
 """Those of one invoice, `begin` and `commit` among them."""
 FATE: ContextVar[Fate | None] = ContextVar("fate", default=None)
 
@@ -177,6 +178,9 @@ class Mortal(asyncpg.Connection):
 
     async def executemany(self, command: str, *args: Any, **options: Any) -> None:
         await self._lived(command, super().executemany(command, *args, **options))
+
+    async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
+        return await self._lived(query, super().fetch(query, *args, **options))
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
         return await self._lived(query, super().fetchval(query, *args, **options))
@@ -222,8 +226,9 @@ class Issued:
 
 async def issued_under_kills(dsn: str, invoices: int, seed: int) -> Issued:
     """Issue the fee of as many engagements, by eight writers; who is cut off asks again, by key."""
+    names = [f"N{number}" for number in range(1, invoices + 1)]
     async with await connect(dsn) as pool:
-        await _opened(pool, invoices)
+        await seconds(Whole(pool).open, names, WRITERS)
     async with (
         asyncpg.create_pool(dsn, min_size=1) as killer,
         asyncpg.create_pool(
@@ -235,7 +240,7 @@ async def issued_under_kills(dsn: str, invoices: int, seed: int) -> Issued:
         ) as pool,
     ):
         billing, whole = Billing(pool), Whole(pool)
-        orders = iter([whole.fee(f"N{number}") for number in range(1, invoices + 1)])
+        orders = iter(list(map(whole.fee, names)))
         answers, killed = dict[str, Billed](), Counter[Death]()
 
         async def writer() -> None:
@@ -261,20 +266,6 @@ async def issued_under_kills(dsn: str, invoices: int, seed: int) -> Issued:
 async def _prepare_connection(connection: Connection) -> None:
     await connection.set_type_codec(
         "jsonb", encoder=canonical, decoder=json.loads, schema="pg_catalog"
-    )
-
-
-async def _opened(pool: Pool, engagements: int) -> None:
-    """Engagements N1, N2 and so on: the first as always, the others by its row."""
-    await Whole(pool).prepare("N1")
-    columns = """contract_id, contract_version, book, clock, clock_now, phase, opened_at,
-                 proceeded_at, closed_at"""
-    await pool.execute(
-        f"""
-        insert into engagement (engagement_id, {columns})
-        select 'N' || n, {columns} from engagement, generate_series(2, $1::integer) n
-        """,
-        engagements,
     )
 
 
@@ -346,6 +337,8 @@ TABLES = (
     "event",
     "invoice",
     "invoice_line",
+    "invoice_tax",
+    "approval_request",
     "hold",
     "hold_movement",
     "decision_record",
@@ -362,6 +355,12 @@ MARKED = {
     ("verdict", "last_reading"): "'<id ' || last_reading || '>'",
     ("invoice", "sequence"): "'<sequence ' || sequence || '>'",
     ("journal_group", "digest"): "'<digest ' || id || '>'",
+    ("approval_request", "digest"): "'<payload ' || abs(hashtext(effect_key)) || '>'",
+    ("effect", "digest"): """
+        case when exists (select from approval_request where effect_key = effect.key)
+            then '<payload ' || abs(hashtext(key)) || '>' else digest
+        end
+    """,
 }
 """What differs from engagement to engagement, and is not a name."""
 STRIDE = 1_000
@@ -371,10 +370,13 @@ STRIDE = 1_000
 class Press:
     """Prints the rows of the model as those of the n-th engagement like it."""
 
-    def __init__(self, series: str, invoices: int, groups: Mapping[int, str]) -> None:
+    def __init__(
+        self, series: str, invoices: int, groups: Mapping[int, str], payloads: Mapping[int, str]
+    ) -> None:
         self.series = series
         self.invoices = invoices
         self.groups = groups
+        self.payloads = payloads
         self.mark = re.compile(rf"{MODEL}|{series}(?P<number>\d{{6}})|<(?P<kind>\w+) (?P<of>\d+)>")
 
     def print(self, block: str, n: int) -> str:
@@ -390,6 +392,8 @@ class Press:
                 return str(self._sequence(own, n))
             case "digest", own:
                 return sha256(self.print(self.groups[own], n).encode()).hexdigest()
+            case "payload", own:
+                return sha256(self.print(self.payloads[own], n).encode()).hexdigest()
             case _:
                 return f"{MODEL[0]}{n}"
 
@@ -405,7 +409,8 @@ async def printed(dsn: str, postings: int) -> None:
     last = await connection.fetchrow("select series, year, last from invoice_series")
     assert last is not None
     groups = await _groups(connection)
-    press = Press(f"{last['series']}-{last['year']}-", last["last"], groups)
+    series = f"{last['series']}-{last['year']}-"
+    press = Press(series, last["last"], groups, await _payloads(connection))
     own = await connection.fetchval("select count(*) from posting")
     engagements = -(-postings // own)
     # The model has passed every trigger; the verification looks at all of them.
@@ -435,6 +440,14 @@ async def _groups(connection: Connection) -> dict[int, str]:
         id: canonical(Group(code=code, postings=tuple(lines)))
         for (id, code), lines in postings.items()
     }
+
+
+async def _payloads(connection: Connection) -> dict[int, str]:
+    """What the digests of the model's requests are made of."""
+    rows = await connection.fetch(
+        "select abs(hashtext(effect_key)) as of, payload::text from approval_request"
+    )
+    return {row["of"]: canonical(json.loads(row["payload"])) for row in rows}
 
 
 async def _columns(connection: Connection, name: str) -> list[str]:

@@ -47,6 +47,8 @@ TABLES = (
     "effect",
     "invoice",
     "invoice_line",
+    "invoice_tax",
+    "approval_request",
     "hold",
     "hold_movement",
     "decision_record",
@@ -55,6 +57,10 @@ TABLES = (
     "event",
     "outbox",
 )
+WRITTEN_BY = {
+    "hold": "(select min(m.xmin::text::bigint) from hold_movement m where m.hold_id = t.hold_id)",
+}
+"""A hold changes its state when it is settled; it came with its first movement."""
 
 T = TypeVar("T")
 
@@ -75,8 +81,8 @@ class Settlements:
         self.windows = [each for each in self.bet.windows if isinstance(each, SettlementWindow)]
         self.started_on = self.contract.effective_on
 
-    async def prepare(self, engagement: str) -> None:
-        """Everything that comes before the effects."""
+    async def open(self, engagement: str) -> None:
+        """Its contract and what that authorises, on record."""
         known = catalogue().indicators
         await self.engagements.open_engagement(
             OpenEngagement(
@@ -87,6 +93,10 @@ class Settlements:
                 phase="operating",
             )
         )
+
+    async def prepare(self, engagement: str) -> None:
+        """Everything that comes before the effects."""
+        await self.open(engagement)
         await self._proceeded(engagement)
         for window in self.windows:
             for indicator in window.settles:
@@ -192,14 +202,14 @@ async def pair_of(
     """Effects a second: ours, and the bare rows of the same ones."""
     settlements = Settlements(pool)
     mark = await reader.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-    ours = await _seconds(settlements.settle, _names(run, connections), connections)
+    ours = await seconds(settlements.settle, _names(run, connections), connections)
     written = await _written_since(mark, reader)
     effects = sum(map(len, written))
-    bare = await _seconds(lambda each: _write(floor, each), written, connections)
+    bare = await seconds(lambda each: _write(floor, each), written, connections)
     return effects / ours, effects / bare
 
 
-async def _seconds(
+async def seconds(
     work: Callable[[T], Awaitable[None]], everything: Iterable[T], workers: int
 ) -> float:
     """How long so many workers take together."""
@@ -224,7 +234,7 @@ async def prepare(dsn: str) -> None:
             for connections in CONNECTIONS
             for name in _names(run, connections)
         ]
-        await _seconds(Settlements(pool).prepare, names, workers)
+        await seconds(Settlements(pool).prepare, names, workers)
 
 
 def _names(run: int, connections: int) -> list[str]:
@@ -245,9 +255,9 @@ async def _written_since(mark: int, reader: PlainPool) -> list[list[Inserts]]:
     inserts: dict[int, Inserts] = defaultdict(list)
     engagement: dict[int, str] = {}
     for table in TABLES:
+        writer = WRITTEN_BY.get(table, "t.xmin::text::bigint")
         rows = await reader.fetch(
-            f"select xmin::text::bigint as xid, t.* from {table} t where xmin::text::bigint >= $1",
-            mark,
+            f"select {writer} as xid, t.* from {table} t where t.xmin::text::bigint >= $1", mark
         )
         if table == "effect":
             engagement = {row["xid"]: row["engagement_id"] for row in rows}

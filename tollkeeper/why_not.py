@@ -508,7 +508,7 @@ def _why_not_settled(
 ) -> tuple[Reason, str, Awaited | None]:
     process = records.process("bet", records.contract.holdback.bet)
     if process is None:
-        before = [m for m in records.contract.milestones if not records.is_accepted(m)]
+        before = _to_be_accepted(records)
         live = (Reason.GO_LIVE, f"the bet starts at go-live, when {_ids(before)} accepted")
         return *(_not_proceeded(records) or live), _front(records, before)
     started_on = date.fromisoformat(process.detail["started_on"])
@@ -585,13 +585,13 @@ def _obstacle(process: Process | None) -> tuple[Reason, str] | None:
     return None
 
 
+def _to_be_accepted(records: Records) -> list[Milestone]:
+    return [terms for terms in records.contract.milestones if not records.is_accepted(terms)]
+
+
 def _before(records: Records, terms: Milestone) -> list[Milestone]:
     """The milestones of earlier phases that are still to be accepted."""
-    return [
-        earlier
-        for earlier in records.contract.milestones
-        if earlier.phase is not terms.phase and not records.is_accepted(earlier)
-    ]
+    return [each for each in _to_be_accepted(records) if each.phase is not terms.phase]
 
 
 # What is billed, and not settled for good.
@@ -654,7 +654,8 @@ def _held_claim(records: Records, hold: HoldBalance, claim: Claim) -> Unsettled:
         clause=hold.clause,
         invoice=claim.invoice or hold.invoice,
         hold=hold.id,
-        awaited=_awaited_about(records, hold) or (_front(records) if retained else None),
+        awaited=_awaited_about(records, hold)
+        or (_front(records, _to_be_accepted(records)) if retained else None),
     )
 
 

@@ -96,8 +96,9 @@ class People:
 
     async def delivered(self, name: str, terms: Milestone, accepted_by: str = "wang.fang") -> None:
         evidence = {kind: f"{name}/{kind}.pdf" for kind in terms.evidence}
-        given = {"by": "sun.hao", "at": self.story.moment}
-        submission = SubmitEvidence(command_id=f"submit-{name}", evidence=evidence, **given)
+        submission = SubmitEvidence(
+            command_id=f"submit-{name}", evidence=evidence, by="sun.hao", at=self.story.moment
+        )
         await self.desk.ask("submit", submission, self.story.id, "milestone", name)
         acceptance = AcceptMilestone(
             command_id=f"accept-{name}-{accepted_by}", by=accepted_by, at=self.story.moment

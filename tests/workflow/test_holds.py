@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from activities.approvals import Approvals
@@ -169,11 +170,11 @@ async def test_the_cure_clock_of_a_missed_indicator_runs_out_and_the_decision_is
         id="MH1",
         clause="8.4",
         indicator="win-rate-count",
-        limit="0.20",
+        limit=Decimal("0.20"),
         missed="below",
         effect="block_invoicing",
         milestone="M1",
-        share="50%",
+        share=Fraction(1, 2),
     )
     story, people = await playing(
         desk, engagement_id, contract(hold_clocks=CLOCKS, miss_holds=(miss,))
@@ -209,11 +210,11 @@ async def test_a_missed_indicator_that_is_cured_in_time_is_asked_to_be_released(
         id="MH1",
         clause="8.4",
         indicator="win-rate-count",
-        limit="0.20",
+        limit=Decimal("0.20"),
         missed="below",
         effect="block_invoicing",
         milestone="M1",
-        share="50%",
+        share=Fraction(1, 2),
     )
     story, people = await playing(
         desk, engagement_id, contract(hold_clocks=CLOCKS, miss_holds=(miss,))

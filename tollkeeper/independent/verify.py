@@ -521,6 +521,12 @@ class Bundle:
         moment = instant(when)
         return [terms for since, terms in self.in_force if since <= moment][-1]
 
+    def terms_before(self, when: str) -> "Terms":
+        """The version that was in force until then: a change order is signed under the one it changes."""
+        moment = instant(when)
+        earlier = [terms for since, terms in self.in_force if since < moment]
+        return earlier[-1] if earlier else self.in_force[0][1]
+
     @cached_property
     def terms(self) -> "Terms":
         """The version that is in force now."""
@@ -1056,16 +1062,16 @@ def digest_of(payload: Json) -> str:
 
 def _signatures(b: Bundle, at: At, request: Json) -> int:
     """Different people with authority, in time, none of them the one who asked, all of this payload."""
-    terms, amount = b.terms_at(request["requested_at"]), b.minor(request["amount"])
-    able = {
-        entry["person"]
-        for entry in terms["approvals"]["authority"]
-        if entry["up_to"] is None or amount <= b.minor(entry["up_to"])
-    }
+    amount = b.minor(request["amount"])
     asked, until = instant(request["requested_at"]), instant(request["expires_at"])
     people = set[str]()
     for i, signature in enumerate(request["signatures"]):
         place, person = at / "signatures" / i, signature["person"]
+        able = {
+            entry["person"]
+            for entry in b.terms_before(signature["signed_at"])["approvals"]["authority"]
+            if entry["up_to"] is None or amount <= b.minor(entry["up_to"])
+        }
         agree(place / "digest", signature["digest"], request["digest"])
         if person not in able or person == request["requested_by"] or person in people:
             others = able - {request["requested_by"]} - people
@@ -1467,6 +1473,10 @@ class Book:
     def kept(self) -> "Book":
         """Every effect of the journal, made again."""
         groups, seen = self.b["journal"]["groups"], set[str]()
+        posted = {group["effect_key"] for group in groups}
+        for key in self.due():
+            if key not in posted:
+                raise Differs(At("journal.json", "groups"), f"no group of {key}", "one or more")
         for key, run in groupby(groups, key=lambda group: str(group["effect_key"])):
             self.key, self.run = key, list(run)
             self.at = self.run[0]["occurred_at"]
@@ -1480,9 +1490,6 @@ class Book:
                 self.stands(before)
             except ValueError as wrong:
                 raise Differs(place, f"{key}: {wrong}", "what contract and facts give") from wrong
-        for key in self.due():
-            if key not in seen:
-                raise Differs(At("journal.json", "groups"), f"no group of {key}", "one or more")
         return self
 
     def due(self) -> Iterator[str]:
@@ -1659,6 +1666,16 @@ class Book:
         )
         before = billed.taken + next_by_net(billed.whole, billed.taken, held)
         return next_by_net(billed.whole, before, net)
+
+    def outcome(self, request: Json) -> str | None:
+        """The document that carries what was decided: a new one, or the invoice it is about."""
+        if request["state"] != "approved":
+            return None
+        for decision in self.decisions:
+            if decision["key"] == request["effect_key"]:
+                return str(decision["document"]) if decision["document"] else None
+        issued = [paper.number for paper in self.papers if paper.key == request["effect_key"]]
+        return issued[0] if issued else None
 
     def request_at(self, request: Json) -> At:
         return At("requests.json") / int(self.b["requests"].index(request))
@@ -2781,7 +2798,8 @@ def _changed(book: Book, name: str) -> None:
     names = ("contract", "effective_on", "retroactive", "reason")
     terms = {name: change[name] for name in names} | {"sha256": change["digest"]}
     agree(book.request_at(request) / "payload", request["payload"], terms)
-    agree(at, change, {"state": "applied", "ended_at": book.at})
+    times = {"agreed_at": request["decided_at"], "ended_at": book.at}
+    agree(at, change, {"state": "applied"} | times)
     if request["state"] != "approved":
         raise ValueError(f"{name} is applied, and its request is {request['state']}")
     if b.day(book.at).isoformat() < change["effective_on"]:
@@ -3009,8 +3027,10 @@ def _postings(b: Bundle) -> int:
     groups, expected = b["journal"]["groups"], b.book.groups
     found = [group["key"] for group in groups]
     compared = agree(At("journal.json", "groups"), found, [group["key"] for group in expected])
+    parties = b.terms["parties"]
+    whose = {"entity": parties["consultant"]["entity"], "customer": parties["client"]["entity"]}
     for i, (group, due) in enumerate(zip(groups, expected, strict=True)):
-        compared += agree(At("journal.json") / "groups" / i, group, due)
+        compared += agree(At("journal.json") / "groups" / i, group, due | whose)
     return compared
 
 
@@ -3028,6 +3048,9 @@ def _holds(b: Bundle) -> int:
             raise Differs(at / "id", hold["id"], "a hold that the contract or people placed")
         due = known[hold["id"]]
         compared += agree(at, hold, {name: getattr(due, name) for name in HOLD_FACTS})
+        time_only = "time_only" if due.kind == "RETENTION" else "performance"
+        first = {"condition": time_only, "placed_at": due.movements[0]["occurred_at"]}
+        compared += agree(at, hold, first)
         extended = [e for _, e in b.events("hold.extended") if e["facts"]["hold"] == due.id]
         compared += agree(at / "extensions", hold["extensions"], len(extended))
         compared += agree(at / "movements", hold["movements"], due.movements)
@@ -3061,8 +3084,9 @@ def _gain_shares(b: Bundle) -> int:
         compared += agree(at, report, {name: request["payload"][name] for name in names})
         compared += agree(at / "key", report["key"], request["effect_key"])
         amount, reason = _trued_up(book, report, at)
-        whole = {"explanation": reason | {"amount": b.full(amount)}}
-        compared += agree(at, report, whole | {"document": request["document"]})
+        whole = {"amount": b.full(amount), "contract": book.terms.name}
+        told = {"document": request["document"], "settled_at": request["decided_at"]}
+        compared += agree(at, report, {"explanation": reason | whole} | told)
         book.gains.append((report["period"], b.minor(report["benefit"]), amount))
     settled = {k for k, r in book.requests.items() if r["decision"] == "gain_share"}
     keys = [report["key"] for report in b["gain_share"]]
@@ -3109,9 +3133,12 @@ def matches(found: Json, expected: Json) -> bool:
         return False
 
 
-@check("each dispute, refund and change order ended as it was posted")
+@check("each request, dispute, refund and change order ended as it was posted")
 def _ended(b: Bundle) -> int:
     compared = 0
+    for i, request in enumerate(b["requests"]):
+        at = At("requests.json") / i / "document"
+        compared += agree(at, request["document"], b.book.outcome(request))
     for dispute in b["disputes"]:
         due = b.minor(dispute["amount"]) if dispute["state"] == "open" else 0
         left = b.full(b.book.balance(DISPUTED, item=dispute["id"]))
@@ -3174,22 +3201,35 @@ def _accounts(b: Bundle) -> int:
     return compared
 
 
-@check("the final account: what was fixed, released and forfeited, where it is closed")
+@check("the final account: the fee, what was earned outright, what the bet gave and took")
 def _final(b: Bundle) -> int:
-    compared = 0
-    fixed = sum(
-        line.amount for line in b.book.postings if (line.account, line.side) == (FIXED, "C")
-    )
+    compared, bets = 0, [hold for hold in b.book.holds.values() if hold.bet]
     account = {
         "fee": sum(b.minor(each["amount"]) for each in b.terms["fees"]),
-        "fixed": fixed,
-        "released": sum(hold.released for hold in b.book.holds.values()),
-        "forfeited": sum(hold.forfeited for hold in b.book.holds.values()),
+        "fixed": _earned_outright(b),
+        "released": sum(hold.released for hold in bets),
+        "forfeited": sum(hold.forfeited for hold in bets),
     }
     for at, event in b.events("engagement.closed"):
         stated = {name: b.plain(amount) for name, amount in account.items()}
         compared += agree(at / "facts", event["facts"], stated)
     return compared
+
+
+def _earned_outright(b: Bundle) -> int:
+    """In the contract's prices: with the tax of a fee that has it inside."""
+    sums = Counter[str]()
+    for group in b.book.groups:
+        for line in group["postings"]:
+            # A right to claim back, and its end, leave it as it is.
+            if line["account"] == FIXED and group["code"] not in ("E19", "E32"):
+                sums[line["side"]] += b.minor(line["amount"])
+    inside = 0
+    for paper in b.book.papers:
+        sign = 1 if paper.document == "invoice" else -1
+        for line in paper.lines if paper.purpose in ("milestone", "delta") else ():
+            inside += sign * line.tax if b.terms.prices_of(line.fee) == "gross" else 0
+    return sums["C"] - sums["D"] + inside
 
 
 # The program.

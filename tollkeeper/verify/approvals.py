@@ -40,7 +40,7 @@ from tollkeeper.verify.core import contract_from, differs, invariant
     left join (
         select s.request_id, jsonb_agg(jsonb_build_object(
                    'person', s.person, 'digest', s.digest, 'contract', told.contract
-               ) order by s.signed_at, s.person) as signatures
+               ) order by s.signed_at, s.place) as signatures
         from approval_signature s left join told
           on told.request_id = s.request_id and told.person = s.person
              and told.type = 'approval.signed'

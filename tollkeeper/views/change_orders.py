@@ -112,7 +112,7 @@ async def _found(pool: Pool, engagement_id: str | None) -> list[tuple[Row, Reque
             select q.*, c.change_id, c.document as terms, c.retroactive, c.reason as why,
                    c.effective_on, c.state as stands, c.refusal, c.invoice, array(
                        select person from approval_signature s where s.request_id = c.request_id
-                       order by signed_at, person
+                       order by signed_at, place
                    ) as people
             from change_order c join approval_request q using (request_id)
             where $1::text is null or c.engagement_id = $1

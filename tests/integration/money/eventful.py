@@ -3,7 +3,7 @@
 import json
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from activities.advances import Advances
 from activities.books import Books
@@ -25,6 +25,8 @@ from lifecycle.receivables import RefundState
 from tests.integration.conftest import Story
 from tests.integration.money.histories.agreements import ADVANCE, GAIN_SHARE, SERVICE_CREDITS
 from tests.integration.money.house import House, came, yuan
+
+Decided = Literal[Decision.RELEASE, Decision.FORFEIT]
 
 
 def agreed(contract: Contract) -> Contract:
@@ -156,7 +158,7 @@ class Eventful(House):
         )
         await self.signed(await Holds(self.pool).place_hold(order))
 
-    async def decision(self, name: str, hold: str, decision: Decision, amount: str) -> Requested:
+    async def decision(self, name: str, hold: str, decision: Decided, amount: str) -> Requested:
         order = self.asked(
             DecideHold,
             name,
@@ -167,7 +169,7 @@ class Eventful(House):
         )
         return await Holds(self.pool).decide_hold(order)
 
-    async def decided(self, name: str, hold: str, decision: Decision, amount: str) -> Requested:
+    async def decided(self, name: str, hold: str, decision: Decided, amount: str) -> Requested:
         return await self.signed(await self.decision(name, hold, decision, amount))
 
     async def benefit(self, period: str, amount: int) -> Requested:

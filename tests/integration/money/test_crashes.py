@@ -61,8 +61,8 @@ VOLATILE = {
 Arrange = Callable[[Story, Path], Awaitable[Act]]
 
 PROCESSES = multiprocessing.get_context("forkserver")
-# Loaded once, so that each process starts in a moment.
-PROCESSES.set_forkserver_preload([crashing.__name__])
+# Loaded once, so that each process starts in a moment; it looks at what the main one is, too.
+PROCESSES.set_forkserver_preload(["pytest", crashing.__name__])
 
 
 # What is carried out, on what.

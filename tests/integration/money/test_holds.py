@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -94,7 +94,7 @@ class Desk:
 
     async def decide(
         self,
-        decision: Decision,
+        decision: Literal[Decision.RELEASE, Decision.FORFEIT],
         hold: str,
         amount: str,
         name: str,
@@ -282,7 +282,7 @@ async def test_what_is_asked_for_is_reserved_until_it_is_decided(desk, pool):
         RejectRequest(**about, request=desk.request("R1"), reason="too early")
     )
     await desk.decide(Decision.FORFEIT, "H1", "100000.00", "F2")
-    with pytest.raises(TransitionError, match="at most 0.00"):
+    with pytest.raises(TransitionError, match=r"at most 0\.00"):
         await desk.approvals.ask_again(
             AskAgain(
                 **desk.about(desk.request("R2"), "2024-12-08", "sun.hao"),

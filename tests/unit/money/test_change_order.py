@@ -122,10 +122,10 @@ def corrected(bills: Sequence[Bill], pricing: Pricing, delta: str) -> list[Bill]
     parts = {(each.line.number, each.line.line): each.part for each in pricing.corrections}
     after = []
     for bill in bills:
-        tranches = []
+        tranches: list[Tranche] = []
         for tranche in bill.tranches:
             lines = []
-            more = []
+            more: list[BilledLine] = []
             for each in tranche.lines:
                 part = parts.get((each.number, each.line))
                 if part is None:

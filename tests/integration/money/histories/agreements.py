@@ -44,7 +44,11 @@ GAIN_SHARE = {
 }
 SERVICE_CREDITS = {"clause": "7.2", "fee": "project", "limit": "2%"}
 
-NO_POLICY = [{"person": "gao.feng"}, {"person": "li.wei"}, {"person": "sun.hao", "up_to": "90000.00"}]
+NO_POLICY = [
+    {"person": "gao.feng"},
+    {"person": "li.wei"},
+    {"person": "sun.hao", "up_to": "90000.00"},
+]
 
 
 def with_clauses(name: str, **clauses: Any) -> Contract:
@@ -99,9 +103,7 @@ def amended(contract: Contract, milestone: str, more: Fraction, day: date) -> Co
                 else each
                 for each in contract.milestones
             ),
-            "holdback": contract.holdback.model_copy(
-                update={"rate": Fraction(held.minor, whole)}
-            ),
+            "holdback": contract.holdback.model_copy(update={"rate": Fraction(held.minor, whole)}),
         }
     )
     return Contract.model_validate_json(new.model_dump_json())

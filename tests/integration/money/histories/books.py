@@ -73,8 +73,10 @@ SEEN = {
         from verdict where kind = 'settlement' order by engagement_id, window_id
     """,
     "groups": """
-        select key, coalesce(engagement_id, 'E1') as engagement_id, code from journal_group
-        order by code not in ('E07', 'E08', 'E26'), key
+        select key, coalesce(engagement_id, 'E1') as engagement_id, code from journal_group g
+        where code in ('E01', 'E07', 'E08', 'E26')
+          and not exists (select from journal_group r where r.reverses = g.id)
+        order by code desc, key
     """,
 }
 """What commands may be about, in an order that does not depend on how often they were tried."""
