@@ -10,7 +10,7 @@ import asyncpg
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement
-from activities.approvals import CarriedOut, ask, carries_out
+from activities.approvals import CarriedOut, ask, carries_out, guards
 from activities.billing import billed_lines, issue
 from activities.caps import authorise_less, authorise_more
 from activities.engagements import register_version
@@ -137,9 +137,10 @@ async def _require_none_under_way(connection: Connection, terms: Agreement) -> N
     other = await connection.fetchrow(
         """
         select change_id, c.state, c.effective_on
-        from change_order c join approval_request q using (request_id)
-        where c.engagement_id = $1
-          and (c.state = 'agreed' or (c.state = 'proposed' and q.state = 'pending'))
+        from change_order c
+        where c.engagement_id = $1 and (c.state = 'agreed' or exists (
+            select from approval_request q where q.effect_key = c.change_id and q.state = 'pending'
+        ))
         """,
         terms.engagement_id,
     )
@@ -164,13 +165,20 @@ def _require_signers(terms: Agreement, amount: Money, requester: str) -> None:
             )
 
 
+@guards(Decision.CHANGE_ORDER)
+async def _still_possible(connection: Connection, terms: Agreement, request: Request) -> None:
+    change = await _change(connection, request.subject)
+    await _require_none_under_way(connection, terms)
+    await priced(connection, terms, change.contract, retroactive=change.retroactive)
+
+
 @carries_out(Decision.CHANGE_ORDER)
 async def _agreed(
     connection: Connection, order: Order[Requested], terms: Agreement, request: Request
 ) -> CarriedOut:
     """Both sides have signed: in force at once, or on its day."""
     change = await _change(connection, request.subject)
-    await _move(connection, change, "proposed", "agreed", order.at)
+    await _move(connection, change, "proposed", "agreed", order.at, request_id=request.id)
     await happened(
         connection,
         order,
@@ -527,7 +535,8 @@ async def _move(
     done = await connection.execute(
         f"""
         update change_order set state = $3, {column} = $4,
-               refusal = coalesce($5, refusal), invoice = coalesce($6, invoice)
+               refusal = coalesce($5, refusal), invoice = coalesce($6, invoice),
+               request_id = coalesce($7, request_id)
         where change_id = $1 and state = $2
         """,
         change.id,
@@ -536,6 +545,7 @@ async def _move(
         at,
         set_to.get("refusal"),
         set_to.get("invoice"),
+        set_to.get("request_id"),
     )
     if done != "UPDATE 1":
         raise TransitionError(

@@ -132,8 +132,9 @@ def listed() -> dict[Survivor, str]:
     """The survivors that are known, with the reason why no test could notice them."""
     entries = YAML(typ="safe").load(LISTED.read_text(encoding="utf-8"))["survivors"]
     return {
-        Survivor(*(str(entry[field]) for field in Survivor._fields)): str(entry["reason"])
+        Survivor(entry["module"], entry["function"], entry["was"], becomes): entry["reason"]
         for entry in entries
+        for becomes in entry["becomes"]
     }
 
 

@@ -28,6 +28,9 @@ REFUSED = re.compile(r"[A-Z][a-z]\w+: |R1 is not closed yet: ")
 LEFT_OUT = "..."
 DELIVERED_SECONDS = 60
 
+# A hundred commands are played before the first test begins.
+pytestmark = pytest.mark.timeout(600)
+
 
 @dataclass(frozen=True)
 class Step:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,15 +16,20 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.calendar import Period, add_period
+from contracts.commercial import Decision, GainBand, GainShare
 from contracts.contract import BetIndicator
 from contracts.errors import TermsError
+from contracts.fields import Title
 from contracts.formula import Formula
 from contracts.indicators import catalogue
 from contracts.money import Money, allocate, round_half_away
 from contracts.outcome.basics import RoundingMode, round_to
 from contracts.scoring import Scoring, share_won
 from lifecycle import bet
+from lifecycle.gain_share import shared
+from lifecycle.invoice import Purpose
 from lifecycle.ledger import tax_of_part
+from lifecycle.tax import Taxed, gross_part, net_part, shares
 from tollkeeper.independent import verify
 
 SCORING: TypeAdapter[Any] = TypeAdapter(Scoring)
@@ -104,6 +110,25 @@ def test_the_tax_of_parts_comes_to_the_tax_of_the_whole() -> None:
     assert sum(taxes) == 5_583
 
 
+def test_tax_of_lines_is_rounded_once_then_spread() -> None:
+    # 6 % of 1.00 + 1.00 + 0.25 is 0.135: 0.14, of which the quarter gets what the others leave.
+    assert verify.spread([100, 100, 25], Fraction(6, 100)) == [6, 6, 2]
+    # 10.00 with 21 % inside.
+    assert verify.spread([1_000], 1 / Fraction(121, 100)) == [826]
+    # Both signs: 6 % of -0.25 is -0.02 by itself, and of all together 0.11.
+    assert verify.spread([200, -25], Fraction(6, 100)) == [13, -2]
+
+
+def test_parts_of_a_line_end_at_exactly_its_tax() -> None:
+    # 334.99 gross of 279.16 net at 20 %, in four parts by gross.
+    whole, taken = verify.Taxed(27_916, 5_583), verify.Taxed()
+    for gross in (8_204, 6_897, 10_195, 8_203):
+        taken += verify.next_by_gross(whole, taken, gross)
+    assert taken == whole
+    with pytest.raises(ValueError, match="1 minor units taken, where 0 are left"):
+        verify.next_by_net(whole, taken, 1)
+
+
 BY_HAND: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "binary", "at_target": "met"}, "1", "1"),
     ({"kind": "binary", "at_target": "missed"}, "1", "0"),
@@ -163,6 +188,14 @@ def test_a_score_worked_out_by_hand(scoring: Any, attained: str, expected: str) 
     assert verify.share_won(scoring, Fraction(attained)) == Fraction(expected)
 
 
+def test_every_decision_and_purpose_is_known_to_the_verifier() -> None:
+    """A new one is refused until the rule is written a second time."""
+    posted_later = {"extend", "refund"}
+    assert verify.CARRY_OUT.keys() | posted_later == {each.value for each in Decision}
+    source = Path(verify.__file__).read_text(encoding="utf-8")
+    assert [each.value for each in Purpose if f'"{each.value}"' not in source] == []
+
+
 def test_every_kind_that_a_bet_can_have_is_recomputed() -> None:
     kinds = SCORING.json_schema()["discriminator"]["mapping"]
     assert set(verify.SCORES) == set(kinds) == {scoring["kind"] for scoring, *_ in BY_HAND}
@@ -196,6 +229,72 @@ def test_taxes_of_parts_agree_with_the_engine(tax: int, parts: list[int]) -> Non
         expected = tax_of_part(*(Money(each, "CNY") for each in (tax, whole, taken, part)))
         assert verify.part_of_tax(tax, whole, taken, part) == expected.minor
         taken += part
+
+
+@given(
+    st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=6),
+    st.fractions(0, 1, max_denominator=200),
+)
+def test_taxes_of_lines_agree_with_the_engine(parts: list[int], rate: Fraction) -> None:
+    expected = [each.minor for each in shares([Money(part, "CNY") for part in parts], rate)]
+    assert verify.spread(parts, rate) == expected
+
+
+@given(
+    st.integers(1, 10**9),
+    st.fractions(0, 1, max_denominator=100),
+    st.lists(st.fractions(0, 1, max_denominator=50), max_size=5),
+    st.sampled_from(
+        [(net_part, verify.next_by_net, "net"), (gross_part, verify.next_by_gross, "gross")]
+    ),
+)
+def test_parts_of_lines_agree_with_the_engine(
+    net: int, rate: Fraction, parts: list[Fraction], way: tuple[Any, Any, str]
+) -> None:
+    engine, own, given_as = way
+    whole = verify.Taxed(net, verify.rounded(net * rate))
+    taken = verify.Taxed()
+    for part in parts:
+        asked = int(getattr(whole - taken, given_as) * part)
+        due = own(whole, taken, asked)
+        assert engine(money_of(whole), money_of(taken), Money(asked, "CNY")) == money_of(due)
+        taken += due
+
+
+def money_of(part: verify.Taxed) -> Taxed:
+    return Taxed(Money(part.net, "CNY"), Money(part.tax, "CNY"))
+
+
+@given(
+    st.integers(-(10**9), 10**9),
+    st.integers(0, 10**7),
+    st.lists(st.integers(1, 10**7), max_size=3),
+    st.lists(st.fractions(0, 1, max_denominator=50), min_size=4, max_size=4),
+)
+def test_shares_of_a_benefit_agree_with_the_engine(
+    benefit: int, dead_band: int, widths: list[int], rates: list[Fraction]
+) -> None:
+    limits = [dead_band + sum(widths[: i + 1]) for i in range(len(widths))]
+    ends = [Money(limit, "CNY") for limit in limits]
+    terms = GainShare(
+        id="X1",
+        clause="9",
+        title=Title(en="Gain share"),
+        dead_band=Money(dead_band, "CNY") if dead_band else None,
+        bands=tuple(
+            GainBand(share=rate, up_to=end) for rate, end in zip(rates, [*ends, None], strict=False)
+        ),
+        pain=rates[-1],
+        cap=Money(10**6, "CNY"),
+        floor=Money(10**5, "CNY"),
+    )
+    agreed = terms.model_dump(mode="json")
+    found = verify.shared_benefit(CNY, agreed, benefit)
+    assert found == shared(terms, Money(benefit, "CNY"))
+
+
+CNY: Any = SimpleNamespace(minor=lambda text: int(text.removesuffix(" CNY").replace(".", "")))
+"""What reading an amount takes of a bundle."""
 
 
 @given(st.fractions(-50, 50), st.integers(-3, 6), st.sampled_from(RoundingMode))

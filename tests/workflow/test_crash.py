@@ -85,7 +85,7 @@ MOVEMENTS = """
     where engagement_id = $1 order by id
 """
 DOCUMENTS = """
-    select document, net_minor, tax_minor, withheld, issued_on::text, replace(key, $1, '')
+    select document, net_minor, tax_minor, withheld_minor, issued_on::text, replace(key, $1, '')
     from invoice where engagement_id = $1 order by issued_on, number
 """
 DECISIONS = """

@@ -64,8 +64,8 @@ RECORDS = {
         from decision_record where engagement_id = $1 order by key
         """,
     "events": """
-        select workflow_id, type, occurred_at, actor, command_id, facts::text
-        from event where engagement_id = $1 order by occurred_at, workflow_id, type, facts::text
+        select workflow_id, type, occurred_at, actor, command_id, (facts - 'digest')::text as facts
+        from event where engagement_id = $1 order by occurred_at, workflow_id, type, facts
         """,
     "messages": """
         select kind, payload - 'sandbox' from outbox where engagement_id = $1

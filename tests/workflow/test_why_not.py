@@ -69,10 +69,13 @@ async def watch(desk: Desk, engagement_id: str, seen: list[WhyNot]) -> None:
 Line = Unbilled | Unsettled
 
 
+def every(found: WhyNot) -> tuple[Line, ...]:
+    return (*found.never, *found.waiting, *found.not_payable)
+
+
 def lines(found: WhyNot) -> dict[str, Any]:
     """Of what is lost in part and open in part, the open one."""
-    every: tuple[Line, ...] = (*found.never, *found.waiting, *found.not_payable)
-    return {line.what: line for line in every}
+    return {line.what: line for line in every(found)}
 
 
 def not_payable(found: WhyNot) -> Money:
@@ -111,11 +114,7 @@ async def test_billed_and_not_billed_are_the_fee_at_every_moment_of_the_story(
         assert both == found.total.waiting.minor + found.total.never.minor
     for found in watched.seen:
         assert all(line.awaited for line in found.waiting)
-    reasons = {
-        line.reason
-        for found in watched.seen
-        for line in (*found.waiting, *found.never, *found.not_payable)
-    }
+    reasons = {line.reason for found in watched.seen for line in every(found)}
     assert reasons == {
         Reason.VALUE_POSITION,
         Reason.STEP,

@@ -111,10 +111,13 @@ async def _found(pool: Pool, engagement_id: str | None) -> list[tuple[Row, Reque
             """
             select q.*, c.change_id, c.document as terms, c.retroactive, c.reason as why,
                    c.effective_on, c.state as stands, c.refusal, c.invoice, array(
-                       select person from approval_signature s where s.request_id = c.request_id
+                       select person from approval_signature s where s.request_id = q.request_id
                        order by signed_at, place
                    ) as people
-            from change_order c join approval_request q using (request_id)
+            from change_order c cross join lateral (
+                select * from approval_request where effect_key = c.change_id
+                order by state = 'pending' desc, request_id = c.request_id desc limit 1
+            ) q
             where $1::text is null or c.engagement_id = $1
             order by q.requested_at, c.change_id
             """,

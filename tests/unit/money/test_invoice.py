@@ -565,13 +565,13 @@ def test_a_retention_stops_at_its_limit_of_the_fee():
 
 
 def test_a_part_taxed_later_is_spread_over_the_lines_of_its_fee_and_touches_no_other_rate():
-    """12.00 over 100.00 and 20.00 is 10.00 and 2.00; 6 % of 90.00, of 18.00 and of 50.00."""
+    """12.00 over 100.00 and 20.00 is 10.00 and 2.00; 6 % of 90.00, 18.00 and 50.25 is 9.495."""
     document = retain(
         priced(
             ("project", cny("100.00")),
             ("hosting", cny("10.00")),
             ("project", cny("20.00")),
-            ("travel", cny("53.00")),
+            ("micro", cny("50.25")),
         ),
         retention(tax="release"),
         cny("12.00"),
@@ -580,7 +580,7 @@ def test_a_part_taxed_later_is_spread_over_the_lines_of_its_fee_and_touches_no_o
         (cny("100.00"), cny("10.00"), cny("5.40")),
         (cny("10.00"), cny("0.00"), cny("1.30")),
         (cny("20.00"), cny("2.00"), cny("1.08")),
-        (cny("50.00"), cny("0.00"), cny("3.00")),
+        (cny("50.25"), cny("0.00"), cny("3.02")),
     ]
     assert document.retained == Taxed(cny("12.00"), cny("0.00"))
 
@@ -601,3 +601,25 @@ def test_an_advance_is_deducted_by_its_share_of_its_own_fee_alone():
     found = deduct(document, an_advance(Fraction(1, 5)), line)
     assert found.advance == Taxed(cny("20.00"), cny("1.20"))
     assert found.payable == cny("197.80")  # 106.00 + 113.00 - 21.20
+
+
+def test_a_document_without_the_fee_deducts_no_tax_of_the_advance_either():
+    """Of the 2.40 that belong to the 40.00 deducted so far, 2.00 were."""
+    (line,) = billed(priced(("project", cny("1000.00"))))
+    behind = line.model_copy(update={"taken": Taxed(cny("40.00"), cny("2.00"))})
+    document = priced(("travel", cny("106.00")))
+    assert deduct(document, an_advance(Fraction(1, 5)), behind) == document
+
+
+def test_the_last_fen_of_an_advance_is_deducted():
+    (line,) = billed(priced(("project", cny("100.00"))))
+    last = line.model_copy(update={"taken": Taxed(cny("99.99"), cny("6.00"))})
+    found = deduct(priced(("project", cny("100.00"))), an_advance(Fraction(1, 5)), last)
+    assert found.advance == Taxed(cny("0.01"), cny("0.00"))
+
+
+def test_the_tax_of_an_advance_is_deducted_from_a_tax_of_its_own_code_alone():
+    (line,) = billed(priced(("project", cny("1000.00"))))
+    before = line.model_copy(update={"tax_code": "CN-VAT-9"})
+    found = deduct(priced(("project", cny("100.00"))), an_advance(Fraction(1, 5)), before)
+    assert found.advance == Taxed(cny("20.00"), cny("0.00"))

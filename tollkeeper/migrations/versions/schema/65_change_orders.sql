@@ -3,7 +3,7 @@
 create table change_order (                -- its state changes by compare-and-set
     change_id     text primary key,        -- eng.E.change.ID
     engagement_id text not null references engagement,
-    request_id    text not null unique references approval_request,
+    request_id    text not null unique references approval_request,  -- the first; the approved one once agreed
     version       integer not null,
     digest        text not null,           -- of the document, as both sides sign it
     document      jsonb not null,
