@@ -10,6 +10,7 @@ from activities.agreement import Agreement, agreement, working_days_of
 from activities.postgres import Connection, Pool, once, write_effect
 from activities.timeline import happened
 from contracts.commercial import Decision
+from contracts.contract import Contract
 from contracts.errors import NotFound, TransitionError
 from contracts.events import EventType
 from contracts.money import Money
@@ -172,6 +173,8 @@ async def ask(
     Raises:
         TransitionError: the same effect is asked for already, or done.
     """
+    if order.key == request_id:
+        _require_own_name(terms.contract, request_id)
     policy = terms.contract.policy_for(decision, named, amount)
     alone = f"clause:{by_clause}" if by_clause else f"policy:{policy.id}" if policy else None
     expires_at = (await working_days_of(connection, terms)).working_days_after(
@@ -402,7 +405,26 @@ def read_request(row: asyncpg.Record, signed: tuple[str, ...]) -> Request:
     )
 
 
+def _require_own_name(contract: Contract, request_id: str) -> None:
+    """Refuse a name by which the contract itself asks: of its holds, of retention's steps, of silence.
+
+    Raises:
+        TransitionError: a person gives a request such a name.
+    """
+    name = request_id.rpartition(".")[2]
+    steps = {step.id for step in contract.retention.release} if contract.retention else set()
+    kept = name in steps or name.endswith("-default")
+    if kept or any(name.startswith(f"{hold}-") for hold in contract.hold_ids()):
+        raise TransitionError(
+            f"found request id {name!r}, which the contract's own decisions use; expected another"
+        )
+
+
 async def _insert(connection: Connection, request: Request) -> None:
+    if await connection.fetchval(
+        "select 1 from approval_request where request_id = $1", request.id
+    ):
+        raise TransitionError(f"found request {request.id} made already, expected a new id")
     taken = await connection.fetchrow(
         """
         select request_id, state from approval_request

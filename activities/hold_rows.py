@@ -146,9 +146,4 @@ async def change(connection: Connection, before: Hold, after: Hold) -> None:
 def named_in_contract(terms: Agreement, hold: Hold) -> str:
     """How the contract names what a hold is about, for its automatic policies."""
     own = hold.id.rpartition(".")[2]
-    placed_by_contract = {
-        terms.contract.holdback.id,
-        *(miss.id for miss in terms.contract.miss_holds),
-        *([terms.contract.retention.id] if terms.contract.retention else []),
-    }
-    return own if own in placed_by_contract else hold.milestone or own
+    return own if own in terms.contract.hold_ids() else hold.milestone or own

@@ -12,6 +12,7 @@ from activities.timeline import happened
 from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.errors import NotAuthorised, TermsError, TransitionError
 from contracts.events import EventType
+from contracts.explanation import Input
 from contracts.money import Money
 from lifecycle.approval import Request
 from lifecycle.hold import (
@@ -26,6 +27,7 @@ from lifecycle.hold import (
     first_clock,
     require_open,
 )
+from lifecycle.invoice import draft, milestone_lines
 from lifecycle.ledger import payment_withheld, refund_reserved, stake_opened
 from lifecycle.orders import A, Order
 from lifecycle.orders.approvals import Requested
@@ -127,8 +129,11 @@ async def _place(connection: Connection, order: PlaceHold) -> Requested:
         kinds = ", ".join(sorted(BY_PEOPLE))
         raise TermsError(f"found kind {order.kind}, expected one that people place: {kinds}")
     hold_id = f"eng.{order.engagement_id}.hold.{order.hold}"
-    if await connection.fetchval("select 1 from hold where hold_id = $1", hold_id):
-        raise TransitionError(f"found hold {hold_id} placed already, expected a new id")
+    placed = await connection.fetchval("select 1 from hold where hold_id = $1", hold_id)
+    if placed or order.hold in terms.contract.hold_ids():
+        raise TransitionError(
+            f"found hold {hold_id} placed already, or to be placed by the contract; expected a new id"
+        )
     await _require_room(connection, terms, order)
     return await ask(
         connection,
@@ -177,7 +182,7 @@ async def room_for(connection: Connection, terms: Agreement, order: PlaceHold) -
                 f"milestone {milestone.id}: found it billed as {billed}, expected it not to be "
                 "billed yet; withhold the payment of that invoice instead"
             )
-        return milestone.amount - await _blocked(connection, terms, milestone.id)
+        return _net_of(terms, milestone.id) - await _blocked(connection, terms, milestone.id)
     if order.line is None or order.milestone is not None:
         raise TermsError(
             f"a hold with effect {order.effect.value} is on an invoice line such as "
@@ -185,6 +190,13 @@ async def room_for(connection: Connection, terms: Agreement, order: PlaceHold) -
         )
     line = await line_of(connection, terms, order.line)
     return line.open_net if order.effect is HoldEffect.WITHHOLD_PAYMENT else line.creditable_net
+
+
+def _net_of(terms: Agreement, milestone: str) -> Money:
+    """What a milestone earns of its own fee, net where its prices have the tax inside."""
+    agreed = Input(name="agreed", value=milestone, source="contract")
+    priced = draft(terms.contract, milestone_lines(terms.contract, milestone, milestone, agreed))
+    return priced.lines[0].net
 
 
 async def _blocked(connection: Connection, terms: Agreement, milestone: str) -> Money:
@@ -275,6 +287,11 @@ async def _decide(connection: Connection, order: DecideHold) -> Requested:
     require_named(terms, order.by)
     hold = await hold_of(connection, order.engagement_id, order.hold)
     require_open(hold, "decided")
+    if hold.bet is not None:
+        raise TransitionError(
+            f"hold {hold.id} is decided by the verdicts of bet {hold.bet}; what a verdict gives, and "
+            "was turned down, is asked for with `tollkeeper approval ask-again`"
+        )
     return await ask_to_decide(
         connection,
         order,
@@ -283,7 +300,7 @@ async def _decide(connection: Connection, order: DecideHold) -> Requested:
         order.decision,
         order.amount,
         request_id=order.key,
-        effect_key=f"{hold.id}:{order.key.rpartition('.')[2]}",
+        effect_key=f"{hold.id}:decide:{order.key.rpartition('.')[2]}",
         reason=order.reason,
         evidence=order.evidence,
     )
@@ -454,7 +471,8 @@ async def _changed(
     await change(connection, before, after)
     due = after.due_at and after.due_at.isoformat()
     await happened(connection, order, terms, kind, hold=after.id, due_at=due, **facts)
-    return HoldMoved(hold=after.id, state=after.state, due_at=after.due_at)
+    disputed = after.disputed_at is not None
+    return HoldMoved(hold=after.id, state=after.state, due_at=after.due_at, disputed=disputed)
 
 
 def require_named(terms: Agreement, person: str) -> None:

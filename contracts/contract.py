@@ -423,6 +423,11 @@ class Contract(Agreement):
                 return policy
         return None
 
+    def hold_ids(self) -> set[str]:
+        """The holds that the contract itself places."""
+        retention = {self.retention.id} if self.retention else set()
+        return {self.holdback.id, *(hold.id for hold in self.miss_holds), *retention}
+
     def loss_bound(self) -> Money:
         """Most that may be invoiced before PROCEED: the micro-consulting fee, net (MC-09)."""
         return self.fee(self.micro_consulting.fee).amount

@@ -145,22 +145,24 @@ class MilestoneWorkflow(Process[MilestoneProcessState]):
 
     async def billed(self, acceptance: Acceptance) -> None:
         """The accepted amount is invoiced, once; a hold may keep it from that."""
-        order = BillMilestone(
-            **self.about("bill", acceptance.at, f"clause:{self.s.work.terms.clause}"),
-            milestone=self.s.work.terms.id,
-            acceptance=acceptance,
-        )
+        at = acceptance.at
         while True:
             news = self.stirred()
-            billed = await self.book(order)
+            billed = await self.book(
+                BillMilestone(
+                    **self.about("bill", at, f"clause:{self.s.work.terms.clause}"),
+                    milestone=self.s.work.terms.id,
+                    acceptance=acceptance,
+                )
+            )
             if not billed.blocked_by:
                 break
             await self.told(acceptance)
             names = ", ".join(hold.rpartition(".")[2] for hold in billed.blocked_by)
-            wait = Wait(
-                for_whom="hold", why=f"not invoiced while held by {names}", since=self.s.now
-            )
+            wait = Wait(for_whom="hold", why=f"not invoiced while held by {names}", since=at)
             await self.wait_for(news, wait)
+            # What is free again is invoiced on the day on which it became so.
+            at = max(at, self.now())
         self.s.work = milestone.billed(self.s.work)
 
     async def told(self, acceptance: Acceptance) -> None:

@@ -72,6 +72,7 @@ class HoldMoved(Answer):
     hold: str
     state: HoldState
     due_at: datetime | None
+    disputed: bool = False
 
 
 class ServeCureNotice(Instruction[HoldMoved]):

@@ -166,15 +166,17 @@ async def test_a_blocked_milestone_waits_and_is_invoiced_when_the_hold_is_releas
 async def test_the_cure_clock_of_a_missed_indicator_runs_out_and_the_decision_is_due(
     desk: Desk, engagement_id: str
 ) -> None:
-    miss = MissHold(
-        id="MH1",
-        clause="8.4",
-        indicator="win-rate-count",
-        limit=Decimal("0.20"),
-        missed="below",
-        effect="block_invoicing",
-        milestone="M1",
-        share=Fraction(1, 2),
+    miss = MissHold.model_validate(
+        {
+            "id": "MH1",
+            "clause": "8.4",
+            "indicator": "win-rate-count",
+            "limit": Decimal("0.20"),
+            "missed": "below",
+            "effect": "block_invoicing",
+            "milestone": "M1",
+            "share": Fraction(1, 2),
+        }
     )
     story, people = await playing(
         desk, engagement_id, contract(hold_clocks=CLOCKS, miss_holds=(miss,))
@@ -206,15 +208,17 @@ async def test_the_cure_clock_of_a_missed_indicator_runs_out_and_the_decision_is
 async def test_a_missed_indicator_that_is_cured_in_time_is_asked_to_be_released(
     desk: Desk, engagement_id: str
 ) -> None:
-    miss = MissHold(
-        id="MH1",
-        clause="8.4",
-        indicator="win-rate-count",
-        limit=Decimal("0.20"),
-        missed="below",
-        effect="block_invoicing",
-        milestone="M1",
-        share=Fraction(1, 2),
+    miss = MissHold.model_validate(
+        {
+            "id": "MH1",
+            "clause": "8.4",
+            "indicator": "win-rate-count",
+            "limit": Decimal("0.20"),
+            "missed": "below",
+            "effect": "block_invoicing",
+            "milestone": "M1",
+            "share": Fraction(1, 2),
+        }
     )
     story, people = await playing(
         desk, engagement_id, contract(hold_clocks=CLOCKS, miss_holds=(miss,))

@@ -293,6 +293,8 @@ def _moved(moved: HoldMoved, output: Output, became: str | None = None) -> None:
     if output.json:
         return dump(moved)
     until = f" until {moved.due_at.isoformat()}" if moved.due_at else ""
+    if moved.disputed:
+        until = ", disputed: its clocks stand still"
     out.print(f"{moved.hold}: {became or moved.state.value.replace('_', ' ') + until}")
 
 

@@ -1,11 +1,13 @@
 """One engagement to which everything happens that can happen to its money, for tests of its bundle."""
 
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from activities.advances import Advances
 from activities.approvals import Approvals
+from contracts.calendar import Period
 from contracts.commercial import (
     Advance,
     Authority,
@@ -35,9 +37,10 @@ from tests.integration.conftest import LIVE_ON, Story
 from tests.integration.money import test_adjustments as adjustments
 from tests.integration.money import test_change_order as changes
 from tests.integration.money import test_holds as holds
-from tests.integration.money.house import NOW, House
+from tests.integration.money.house import House
 
 LIVE = LIVE_ON.isoformat()
+Final = Literal[Decision.RELEASE, Decision.FORFEIT]
 
 
 def cny(text: str) -> Money:
@@ -90,8 +93,12 @@ def agreed(contract: Contract) -> Contract:
             tax="release",
             limit=Fraction(3, 100),
             release=(
-                RetentionStep(id="R3M", clause="7.3(a)", after="P3M", share=Fraction(1, 3)),
-                RetentionStep(id="R9M", clause="7.3(b)", after="P9M", share=Fraction(2, 3)),
+                RetentionStep(
+                    id="R3M", clause="7.3(a)", after=Period(months=3), share=Fraction(1, 3)
+                ),
+                RetentionStep(
+                    id="R9M", clause="7.3(b)", after=Period(months=9), share=Fraction(2, 3)
+                ),
             ),
         ),
         "advance": Advance(
@@ -121,7 +128,7 @@ def agreed(contract: Contract) -> Contract:
                 id="MH1",
                 clause="7.5",
                 indicator="ka-dso-days",
-                limit="100",
+                limit=Decimal(100),
                 missed="above",
                 times=2,
                 of=3,
@@ -200,7 +207,7 @@ class Everything:
         order = self.one.order(IssueAdvance, "advance", "2024-10-15")
         await Advances(self.one.pool).issue_advance(order.model_copy(update={"by": "sun.hao"}))
 
-    async def decided(self, decision: Decision, hold: str, amount: str, name: str) -> None:
+    async def decided(self, decision: Final, hold: str, amount: str, name: str) -> None:
         await self.holds.decide(decision, hold, amount, name)
         await self.holds.signed_by_two(name)
 
@@ -296,6 +303,3 @@ class Everything:
         """Of what the miss withheld, a part waits for approval."""
         await self.holds.decide(Decision.RELEASE, "MH1", "1.00", "R5")
         await self.holds.sign("R5", "gao.feng")
-
-
-__all__ = ["NOW", "Everything", "Told", "agreed"]

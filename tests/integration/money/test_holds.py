@@ -19,7 +19,7 @@ from contracts.commercial import (
     HoldKind,
 )
 from contracts.contract import Contract
-from contracts.errors import NotAuthorised, TermsError, TransitionError
+from contracts.errors import KeyReused, NotAuthorised, TermsError, TransitionError
 from contracts.money import Money, parse_amount
 from lifecycle.approval import RequestState
 from lifecycle.hold import HoldState
@@ -82,7 +82,9 @@ class Desk:
         effect = on.pop("effect", HoldEffect.BLOCK_INVOICING)
         return await self.holds.place_hold(
             PlaceHold(
-                **self.about(self.request(f"place-{name}"), day, on.pop("by", "sun.hao")),
+                **self.about(
+                    self.request(on.pop("request", f"place-{name}")), day, on.pop("by", "sun.hao")
+                ),
                 hold=name,
                 kind=HoldKind.ADMIN_BLOCK,
                 effect=effect,
@@ -428,3 +430,22 @@ async def test_fifty_requests_at_once_never_reserve_more_than_is_held(desk, pool
     refused = [answer for answer in asked if isinstance(answer, BaseException)]
     assert all(isinstance(error, TransitionError) for error in refused)
     assert (len(asked) - len(refused), str((await held(pool, "H1")).reserved)) == (11, "99000.00")
+
+
+async def test_people_do_not_decide_what_a_bet_decides_nor_take_the_names_of_the_contract(
+    desk, pool
+):
+    await desk.story.delivered("M1")
+    await desk.story.placed()
+    with pytest.raises(TransitionError, match="is decided by the verdicts of bet B1"):
+        await desk.decide(Decision.RELEASE, "HB1", "1.00", "R1")
+    with pytest.raises(TransitionError, match="which the contract's own decisions use"):
+        await desk.place("HB1-W6-release", "1.00", milestone="M2", request="HB1-W6-release")
+    with pytest.raises(TransitionError, match="to be placed by the contract"):
+        await desk.place("HB1", "1.00", milestone="M2")
+
+
+async def test_two_requests_of_one_id_are_refused_in_words(desk):
+    await desk.place("H1", "100.00", milestone="M1", request="Q1")
+    with pytest.raises(KeyReused):
+        await desk.place("H2", "100.00", milestone="M1", request="Q1")
