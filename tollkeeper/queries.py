@@ -360,7 +360,8 @@ async def invoice(pool: Pool, number: str) -> DocumentDetail:
         lines = await _lines(connection, number, row["currency"])
         taxes = await _taxes(connection, number, row["currency"])
         receipt = await connection.fetchrow(
-            "select url, sha256, status, attempt, received_at from delivery_receipt where key = $1", number
+            "select url, sha256, status, attempt, received_at from delivery_receipt where key = $1",
+            number,
         )
     return DocumentDetail(
         **_document(row) | _amounts(row, "retained_at_issue", "withheld_at_issue", "advance"),

@@ -165,9 +165,7 @@ def ask_again(
     async def asking(office: Office) -> Requested:
         found = await approval(office.pool, engagement, request)
         key = f"eng.{engagement}.request.{anew}"
-        order = AskAgain(
-            **await instruction(office, engagement, asked, key), request=found.id
-        )
+        order = AskAgain(**await instruction(office, engagement, asked, key), request=found.id)
         return await office.desk.book(Approvals(office.pool).ask_again, order)
 
     told(at_the_desk(asking), output)

@@ -138,7 +138,11 @@ def explain(what: str, /, *, output: Output = TABLES) -> None:
             f"posted {group.key}",
             ["account", "debit>", "credit>", "of"],
             [
-                (posting.account.value, *_sides(posting.side.value, posting.amount), _kept_by(posting))
+                (
+                    posting.account.value,
+                    *_sides(posting.side.value, posting.amount),
+                    _kept_by(posting),
+                )
                 for posting in group.postings
             ],
         )

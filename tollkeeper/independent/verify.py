@@ -217,6 +217,11 @@ def check_signature(files: dict[str, bytes], wanted: str | None) -> str:
         "signature": signature.hex(),
     }
     agree(at, signed, expected)
+    text = json.dumps(expected, sort_keys=True, indent=1) + "\n"
+    if files[SIGNATURE] != text.encode():
+        raise Refused(
+            at, "the same in another layout, or more", "the four values as they are written"
+        )
     if wanted and wanted != expected["fingerprint"]:
         raise Refused(at / "public_key", f"the key {expected['fingerprint']}", f"the key {wanted}")
     return expected["fingerprint"]

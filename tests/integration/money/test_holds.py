@@ -268,6 +268,8 @@ async def test_a_reserved_refund_is_clawed_back_from_what_is_open(desk, pool):
     await desk.decide(Decision.RELEASE, "H1", "30000.00", "R1")
     await desk.signed_by_two("R1")
     assert await account(pool, "2200") == "0.00"
+    # The fee was earned all the same: what is given back of it does not keep the account open.
+    assert await pool.fetchval("select fixed_minor from fixed_fee") == 460_000_00
     assert await sound(pool)
 
 

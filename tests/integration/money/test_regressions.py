@@ -26,7 +26,7 @@ from tollkeeper.verify import verify
 from tollkeeper.views.change_orders import change_order
 
 SIDES = ("gao.feng", "sun.hao")
-ADVANCE = "QM-INV-2024-000002"
+ADVANCE = "TEST-QM-INV-2024-000002"
 
 
 def cny(amount: str) -> Any:
@@ -47,10 +47,10 @@ def begun(story: Any) -> Any:
     return make
 
 
-def asked(one: Story, kind: Any, name: str, by: str = "chen.yu", **fields: Any) -> Any:
+def asked(one: Story, order: Any, name: str, /, **fields: Any) -> Any:
     """An order by a person; it has the key of its request."""
-    order = one.order(kind, name, "2024-12-05", "request", **fields)
-    return order.model_copy(update={"by": by, "key": f"eng.{one.id}.request.{name}"})
+    by_clause = one.order(order, name, "2024-12-05", "request", **fields)
+    return by_clause.model_copy(update={"by": "chen.yu", "key": f"eng.{one.id}.request.{name}"})
 
 
 

@@ -623,3 +623,12 @@ def test_the_tax_of_an_advance_is_deducted_from_a_tax_of_its_own_code_alone():
     before = line.model_copy(update={"tax_code": "CN-VAT-9"})
     found = deduct(priced(("project", cny("100.00"))), an_advance(Fraction(1, 5)), before)
     assert found.advance == Taxed(cny("20.00"), cny("0.00"))
+
+
+def test_a_line_beside_a_correction_has_the_tax_it_has_alone():
+    """0.015 is 0.02; with the 0.25 that is taken back it would be the smaller half of 0.03."""
+    (line,) = billed(priced(("project", cny("50.00"))))
+    because = priced(("project", cny("0.25"))).lines[0].explanation
+    back = credit_of(line, line.part(cny("0.25")), claim="C1", clause="9", explanation=because)
+    bill = fixed_fee_line(RATES, "T1", "project", "4.1", Title(en="a"), cny("0.25"), PROOF)
+    assert [each.tax for each in draft(RATES, [back, bill]).lines] == [cny("0.02"), cny("0.02")]

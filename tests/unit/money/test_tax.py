@@ -175,3 +175,40 @@ def test_no_more_is_taken_back_than_is_left(asked):
         net_part(whole, NONE, cny(asked))
     with pytest.raises(TransitionError, match=r"expected at most the 106\.00 that is left"):
         gross_part(whole, NONE, cny(asked) + cny("6.00") if asked[0] != "-" else cny(asked))
+
+
+WHOLE, TAKEN = Taxed(cny("100.00"), cny("6.00")), Taxed(cny("40.00"), cny("2.40"))
+
+
+def test_no_more_is_taken_back_than_the_parts_before_have_left():
+    assert net_part(WHOLE, TAKEN, cny("60.00")) == Taxed(cny("60.00"), cny("3.60"))
+    assert gross_part(WHOLE, TAKEN, cny("63.60")) == Taxed(cny("60.00"), cny("3.60"))
+    expected = r"^found 60\.01 CNY to be taken back, expected at most the 60\.00 that is left$"
+    with pytest.raises(TransitionError, match=expected):
+        net_part(WHOLE, TAKEN, cny("60.01"))
+    expected = r"^found 63\.61 CNY to be taken back, expected at most the 63\.60 that is left$"
+    with pytest.raises(TransitionError, match=expected):
+        gross_part(WHOLE, TAKEN, cny("63.61"))
+
+
+def test_of_what_is_all_taken_back_not_a_fen_is_left():
+    assert net_part(WHOLE, WHOLE, cny("0.00")) == NONE
+    for fen in (cny("0.01"), cny("-0.01")):
+        with pytest.raises(TransitionError, match=r"at most the 0\.00 that is left"):
+            net_part(WHOLE, WHOLE, fen)
+        with pytest.raises(TransitionError, match=r"at most the 0\.00 that is left"):
+            gross_part(WHOLE, WHOLE, fen)
+
+
+def test_a_part_too_small_for_a_fen_of_tax_has_none():
+    """6 % of 0.01 are 0.0006."""
+    assert net_part(WHOLE, NONE, cny("0.01")) == Taxed(cny("0.01"), cny("0.00"))
+    assert gross_part(WHOLE, NONE, cny("0.01")) == Taxed(cny("0.01"), cny("0.00"))
+
+
+@pytest.mark.parametrize(
+    "whole", [NONE, Taxed(cny("0.00"), cny("0.05")), Taxed(cny("-0.05"), cny("0.05"))]
+)
+def test_nothing_of_a_line_that_comes_to_nothing_is_nothing(whole):
+    assert net_part(whole, NONE, cny("0.00")) == NONE
+    assert gross_part(whole, NONE, cny("0.00")) == NONE

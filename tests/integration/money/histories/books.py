@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
+import uvloop
 
 from activities.postgres import Pool, connect
 from contracts.contract import Contract
@@ -43,7 +44,12 @@ SEEN = {
         select request_id, engagement_id from approval_request
         where state in ('rejected', 'expired', 'superseded') order by request_id
     """,
-    "receipts": "select receipt_id, amount_minor from receipt order by receipt_id",
+    "receipts": """
+        select receipt_id, exists (
+            select from receipt_customer c where c.receipt_id = r.receipt_id
+        ) as named
+        from receipt r order by receipt_id
+    """,
     "credits": """
         select source, customer, credit_minor - reserved_minor as free_minor from customer_credit
         where credit_minor > 0 order by source
@@ -74,7 +80,7 @@ SEEN = {
     """,
     "groups": """
         select key, coalesce(engagement_id, 'E1') as engagement_id, code from journal_group g
-        where code in ('E01', 'E07', 'E08', 'E26')
+        where code in ('E07', 'E08', 'E26')
           and not exists (select from journal_group r where r.reverses = g.id)
         order by code desc, key
     """,
@@ -180,7 +186,7 @@ class Books:
 @contextmanager
 def books_on(dsn: str, name: str) -> Iterator[Books]:
     """A database of that name on the server, as migrated, dropped afterwards."""
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         admin = runner.run(asyncpg.connect(urlsplit(dsn)._replace(path="/postgres").geturl()))
         runner.run(admin.execute(f"create database {name} template tollkeeper"))
         # Nobody needs these books after a power cut.

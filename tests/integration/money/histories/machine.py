@@ -296,6 +296,7 @@ class Histories(RuleBasedStateMachine):
         broken, seen = self.books.look()
         assert not broken, broken
         seen["open"] = [each for each in seen["invoices"] if each["open_minor"]]
+        seen["unnamed"] = [each for each in seen["receipts"] if not each["named"]]
         seen["due"] = [each for each in seen["holds"] if each["state"] == "decision_due"]
         self.seen = seen
 
@@ -385,7 +386,7 @@ class Histories(RuleBasedStateMachine):
     @initialize(
         agreement=st.sampled_from(list(AGREEMENTS)),
         clock=st.sampled_from(list(ClockKind)),
-        stage=st.sampled_from(["paid", "live", "delivered", "proceeded", "opened"]),
+        stage=st.sampled_from(["settled", "paid", "live", "delivered", "proceeded", "opened"]),
     )
     def begin(self, agreement: str, clock: ClockKind, stage: str) -> None:
         self.contract, self.clock = AGREEMENTS[agreement], clock
@@ -401,13 +402,36 @@ class Histories(RuleBasedStateMachine):
             self.now = self.at = self.now + timedelta(days=14)
             self._accepted(one, milestone.id)
             self._billed(one, milestone.id)
-        if stage in {"live", "paid"}:
+        if stage in {"live", "paid", "settled"}:
             self._held_back(one)
         self.look()
-        if stage == "paid":
+        if stage in {"paid", "settled"}:
             for invoice in self.seen["open"]:
-                self._pay(self.money(invoice["open_minor"]), invoice["number"])
-            self.look()
+                more = 1_000_00 if stage == "paid" else 0
+                self._pay(self.money(invoice["open_minor"] + more), invoice["number"])
+        if stage == "settled":
+            self._settled(one)
+        self.look()
+
+    def _settled(self, engagement: Engagement) -> None:
+        """Everything decided and paid: it could be closed."""
+        for window in self.contract.bets[0].windows:
+            self._measure(engagement, window, "1/3")
+            self._assess(engagement, window)
+        self.look()
+        for verdict in self.seen["verdicts"]:
+            for released in (True, False):
+                self._settle(engagement, verdict, released)
+        self.look()
+        for asked in self.seen["pending"]:
+            self.approve_all(asked["request_id"])
+        self.look()
+        for _ in range(2):  # A retention is released in two steps.
+            for hold in self.seen["holds"]:
+                self._end_clock(hold)
+        self.look()
+        for invoice in self.seen["open"]:
+            self._pay(self.money(invoice["open_minor"]), invoice["number"])
 
     @command()
     def open_another(self) -> None:
@@ -537,8 +561,12 @@ class Histories(RuleBasedStateMachine):
     @command(which=WHICH, window=WHICH, scale=st.sampled_from(["0", "1/3", "1", "3/2", "-1"]))
     def measure(self, which: int, window: int, scale: str) -> None:
         """All that a window settles, on a day that counts."""
-        engagement, terms = self.engagement(which), self._window(window)
-        if engagement.live_on is None or not isinstance(terms, SettlementWindow):
+        if self.engagement(which).live_on is not None:
+            self._measure(self.engagement(which), self._window(window), scale)
+
+    def _measure(self, engagement: Engagement, terms: Window, scale: str) -> None:
+        assert engagement.live_on
+        if not isinstance(terms, SettlementWindow):
             return
         day = add_period(engagement.live_on, terms.after) - timedelta(days=5)
         self._until(datetime.combine(day, self.begun_at.timetz()) + timedelta(days=1))
@@ -580,9 +608,11 @@ class Histories(RuleBasedStateMachine):
 
     @command(which=WHICH, window=WHICH)
     def assess(self, which: int, window: int) -> None:
-        engagement, terms = self.engagement(which), self._window(window)
-        if engagement.live_on is None or engagement.closed:
-            return
+        engagement = self.engagement(which)
+        if engagement.live_on is not None and not engagement.closed:
+            self._assess(engagement, self._window(window))
+
+    def _assess(self, engagement: Engagement, terms: Window) -> None:
         self._until(self.window_end(engagement, terms))
         bets, settles = ValueBets(self.books.pool), isinstance(terms, SettlementWindow)
         about = self.bet_step(engagement, "verdict" if settles else "trend", terms)
@@ -597,7 +627,11 @@ class Histories(RuleBasedStateMachine):
         """What a verdict gives or takes; asked again until it is decided."""
         verdict = self.pick("verdicts", which)
         (engagement,) = [each for each in self.engagements if each.id == verdict["engagement_id"]]
-        if engagement.closed or not verdict["released" if released else "forfeited"]:
+        if not engagement.closed:
+            self._settle(engagement, verdict, released)
+
+    def _settle(self, engagement: Engagement, verdict: Row, released: bool) -> None:
+        if not verdict["released" if released else "forfeited"]:
             return
         (window,) = [
             each for each in self.contract.bets[0].windows if each.id == verdict["window_id"]
@@ -713,7 +747,9 @@ class Histories(RuleBasedStateMachine):
     @command("holds", which=WHICH)
     def end_clock(self, which: int) -> None:
         """The clock of a hold runs out, as its process sees it."""
-        hold = self.pick("holds", which)
+        self._end_clock(self.pick("holds", which))
+
+    def _end_clock(self, hold: Row) -> None:
         engagement, hold_id = hold["engagement_id"], hold["hold_id"]
         look = LookAtHold(**self.about(engagement, f"{hold_id}:look", hold_id), hold=hold_id)
         due_at = self.give(self.holds.look_at_hold, look).due_at
@@ -820,9 +856,9 @@ class Histories(RuleBasedStateMachine):
             match = MatchReceipt(key=f"receipt.{receipt.id}:match", receipt=receipt.id, **told)
             assert self.give(lambda order: match_receipt(self.books.pool, order), match)
 
-    @command("receipts", which=WHICH)
+    @command("unnamed", which=WHICH)
     def assign(self, which: int) -> None:
-        receipt = self.pick("receipts", which)["receipt_id"]
+        receipt = self.pick("unnamed", which)["receipt_id"]
         order = AssignReceipt(
             key=f"receipt.{receipt}:assign:{self.name('A')}",
             at=self.at,
