@@ -4,7 +4,7 @@
 PY = .venv/bin/python
 UV = uv
 
-.PHONY: help demo schemes test ops check lint types imports format lock bench mutants wheel-smoke histories clean
+.PHONY: help demo schemes test nightly ops check lint types imports format lock bench mutants wheel-smoke histories clean
 .NOTPARALLEL:
 
 help: ## list the tasks
@@ -18,6 +18,9 @@ schemes: .venv/run.stamp ## settle the contracts of examples/schemes, compare wi
 
 test: .venv/dev.stamp ## run the tests
 	@.venv/bin/pytest
+
+nightly: .venv/dev.stamp ## try 5,000 long random histories of every command about money
+	@TOLLKEEPER_HISTORIES=nightly .venv/bin/pytest -s tests/integration/money/histories
 
 ops: .venv/dev.stamp ## check the alert rules and a scrape with a real Prometheus (Debian's prometheus)
 	@.venv/bin/pytest tests/ops

@@ -152,7 +152,7 @@ def test_a_part_gives_a_further_tax_and_the_indicator_of_a_miss_hold():
 def test_a_contract_without_these_clauses_has_none_of_them_in_its_text():
     text = (EXAMPLES / "key-account.yaml").read_text(encoding="utf-8")
     stated = read_contract(text, "ka.yaml").model_dump(mode="json")
-    assert not stated.keys() & {"payment", "retention", "advance", "taxes", "ceilings", *PARTLY}
+    assert not stated.keys() & {"retention", "advance", "taxes", "ceilings", *PARTLY}
     assert not stated["milestones"][0].keys() & {"more"}
     assert not stated["fees"][0].keys() & {"tax", "prices"}
 

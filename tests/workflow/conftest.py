@@ -9,6 +9,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from activities.export.port import Endpoint
 from activities.postgres import connect
 from contracts.contract import Contract
 from contracts.document import read_contract
@@ -26,15 +27,17 @@ def example(name: str) -> Contract:
 
 
 @asynccontextmanager
-async def office(data: Path, dynamic_config: Sequence[str] = ()) -> AsyncIterator[Desk]:
-    """A desk with servers of its own, and a worker that works."""
+async def office(
+    data: Path, dynamic_config: Sequence[str] = (), provider: Endpoint | None = None
+) -> AsyncIterator[Desk]:
+    """A desk with servers of its own, and a worker that works; the provider pays refunds."""
     async with Embedded(data, ui=False, dynamic_config=dynamic_config) as addresses:
         assert addresses.dsn
         assert addresses.temporal
         await migrate(addresses.dsn)
         pool = await connect(addresses.dsn)
         client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
-        async with working(client, pool, {}):
+        async with working(client, pool, {}, provider=provider):
             yield Desk(client, pool)
         await pool.close()
 

@@ -2,25 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.export.port import Endpoint
-from activities.postgres import connect
 from contracts.setting import ClockKind
 from lifecycle.receivables import RefundState
 from tests.integration.conftest import Story
 from tests.integration.money.house import House, came, invoiced, yuan
 from tests.provider import PaymentProvider, paying
-from tests.workflow.conftest import example
-from tollkeeper.database import migrate
-from tollkeeper.embedded import Embedded
+from tests.workflow.conftest import example, office
 from tollkeeper.verify import verify
 from tollkeeper.views.receivables import refunds
-from tollkeeper.worker import working
 
 PATIENCE_SECONDS = 20
 
@@ -36,17 +29,9 @@ async def house(
     tmp_path_factory: pytest.TempPathFactory, provider: PaymentProvider
 ) -> AsyncIterator[House]:
     """An engagement on the live clock, and a worker that pays its refunds."""
-    data: Path = tmp_path_factory.mktemp("payouts")
-    async with Embedded(data, ui=False) as addresses:
-        assert addresses.dsn
-        assert addresses.temporal
-        await migrate(addresses.dsn)
-        pool = await connect(addresses.dsn)
-        client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
-        pays = Endpoint(provider.url, (provider.secret,))
-        async with working(client, pool, {}, provider=pays):
-            yield await invoiced(Story(pool, example("key-account"), "E1", ClockKind.LIVE))
-        await pool.close()
+    pays = Endpoint(provider.url, (provider.secret,))
+    async with office(tmp_path_factory.mktemp("payouts"), provider=pays) as desk:
+        yield await invoiced(Story(desk.pool, example("key-account"), "E1", ClockKind.LIVE))
 
 
 async def becomes(house: House, id: str, state: RefundState) -> None:

@@ -67,9 +67,6 @@ async def refund(pool: Pool, provider: Endpoint, send: SendRefund) -> None:
     """Sent and settled, as its process does it."""
     async with httpx.AsyncClient() as client:
         said = await Refunds(pool, client, provider).send_refund(send)
-    settled = SettleRefund(
-        **dict(send) | {"key": f"{send.refund}:{said.state}"},
-        state=said.state,
-        evidence=said.evidence,
-    )
+    about = {"key": f"{send.refund}:{said.state}", "state": said.state, "evidence": said.evidence}
+    settled = SettleRefund.model_validate(dict(send) | about)
     await settle_refund(pool, settled)

@@ -96,7 +96,7 @@ async def _last_signature(story: Story, decision: str) -> Act:
         await story.measured(indicator, value, WINDOW_ENDS["W6"][:8] + "10")
     await story.assessed("W6")
     await (story.released("W6") if decision == "release" else story.forfeited("W6"))
-    request = await story.pool.fetchrow("select request_id, digest from approval_request")
+    [request] = await story.pool.fetch("select request_id, digest from approval_request")
     first, last = (
         story.order(
             SignRequest, f"sign:{person}", "2025-07-16", request=request[0], digest=request[1]

@@ -21,7 +21,6 @@ from lifecycle.orders.change_orders import ProposeChange
 from lifecycle.orders.holds import PlaceHold
 from tests.integration.conftest import Story
 from tests.integration.money.histories.agreements import AGREEMENTS, amended
-from tests.integration.money.house import House
 from tollkeeper.verify import verify
 from tollkeeper.views.change_orders import change_order
 
@@ -51,7 +50,6 @@ def asked(one: Story, order: Any, name: str, /, **fields: Any) -> Any:
     """An order by a person; it has the key of its request."""
     by_clause = one.order(order, name, "2024-12-05", "request", **fields)
     return by_clause.model_copy(update={"by": "chen.yu", "key": f"eng.{one.id}.request.{name}"})
-
 
 
 async def is_verified(one: Story) -> bool:

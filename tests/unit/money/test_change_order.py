@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from contracts.commands import RejectMilestone, SubmitEvidence
 from contracts.contract import Contract, MilestoneLine, Phase, Tax
 from contracts.errors import TransitionError
+from contracts.explanation import Calculation, Explanation, Input
 from contracts.fields import Title
 from contracts.money import Money
 from lifecycle import milestone
@@ -20,6 +21,7 @@ from lifecycle.change_order import (
     MICRO,
     Bill,
     EditKind,
+    PricedChange,
     Pricing,
     Tranche,
     billed_as,
@@ -28,7 +30,7 @@ from lifecycle.change_order import (
     edits,
     price,
 )
-from lifecycle.invoice import BilledLine
+from lifecycle.invoice import BilledLine, Correction
 from lifecycle.ledger import Account, delta_credited, delta_invoiced, earned_anew
 from lifecycle.milestone import MilestoneState, MilestoneWork
 from lifecycle.tax import Taxed, nothing
@@ -265,6 +267,192 @@ def test_what_changes_is_named_by_its_kind_and_its_clause() -> None:
 def test_a_bill_is_named_by_the_key_of_its_invoice() -> None:
     assert billed_of("milestone", "eng.E7.milestone.M1:bill") == "M1"
     assert billed_of("micro", "eng.E7.micro.key-account:fee") == MICRO
+
+
+# In figures and in words.
+
+
+def test_a_billed_line_says_what_it_was_is_and_adds() -> None:
+    old = version(1, {"M1": {"project": 10_000, "licences": 11_300}})
+    new = version(2, {"M1": {"project": 13_000, "licences": 9_040}})
+    pricing = price(old, new, billed(old, ["M1"]))
+    assert [each for each in pricing.lines if each.what == "M1"] == [
+        PricedChange(
+            what="M1",
+            fee="project",
+            clause="4.1",
+            billed=cny("100.00"),
+            before=cny("100.00"),
+            after=cny("130.00"),
+            delta=Taxed(cny("30.00"), cny("1.80")),
+        ),
+        PricedChange(
+            what="M1",
+            fee="licences",
+            clause="4",
+            billed=cny("100.00"),
+            before=cny("100.00"),
+            after=cny("80.00"),
+            delta=Taxed(cny("-20.00"), cny("-2.60")),
+        ),
+    ]
+    assert pricing.delta == Taxed(cny("10.00"), cny("-0.80"))
+    assert [(each.before, each.after) for each in pricing.corrections] == [
+        (cny("100.00"), cny("130.00")),
+        (cny("100.00"), cny("80.00")),
+    ]
+    assert pricing.edits == tuple(map(str, edits(old, new)))
+
+
+def test_the_holdback_and_micro_consulting_are_priced_as_well() -> None:
+    micro = CONTRACT.fees[0].model_copy(update={"amount": cny("90000.00")})
+    project = CONTRACT.fees[1].model_copy(update={"amount": cny("2000000.00")})
+    new = changed(fees=(micro, project))
+    pricing = price(CONTRACT, new, ())
+    found = {each.what: each for each in pricing.lines}
+    assert found["holdback HB1"] == PricedChange(
+        what="holdback HB1",
+        fee="project",
+        clause=CONTRACT.holdback.clause,
+        before=cny("540000.00"),
+        after=cny("600000.00"),
+    )
+    assert found[MICRO] == PricedChange(
+        what=MICRO,
+        fee="micro",
+        clause=micro.clause,
+        before=cny("100000.00"),
+        after=cny("90000.00"),
+    )
+    assert pricing.authorised == {
+        "contract": cny("190000.00"),
+        "fee:micro": cny("-10000.00"),
+        "fee:project": cny("200000.00"),
+    }
+    assert pricing.size == cny("60000.00")
+    assert (pricing.document, pricing.delta) == (None, nothing("CNY"))
+
+
+def test_a_micro_consulting_that_is_billed_is_corrected_by_its_fee() -> None:
+    fee = CONTRACT.fees[0]
+    new = changed(fees=(fee.model_copy(update={"amount": cny("90000.00")}), *CONTRACT.fees[1:]))
+    bill = Bill(number="QM-INV-2025-000001", what=MICRO, forfeited=NOTHING, tranches=())
+    part = billed_as(CONTRACT, bill)["micro"]
+    assert part == Taxed(cny("100000.00"), cny("6000.00"))
+    own = line(CONTRACT, bill.number, 1, "micro", part)
+    tranche = Tranche(fee="micro", net=part.net, lines=(own,))
+    pricing = price(CONTRACT, new, [bill.model_copy(update={"tranches": (tranche,)})])
+    assert (pricing.document, pricing.delta) == (
+        "credit_note",
+        Taxed(cny("-10000.00"), cny("-600.00")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "amount", "tax", "formula"),
+    [
+        (13_000, "30.00", "1.80", "net = new - old"),
+        (7_000, "30.00", "1.80", "net = old - new"),
+    ],
+)
+def test_a_line_of_the_delta_document_names_both_versions_and_the_line_it_corrects(
+    after: int, amount: str, tax: str, formula: str
+) -> None:
+    old, new = (version(n, {"M1": {"project": m}}) for n, m in ((1, 10_000), (2, after)))
+    pricing = price(old, new, billed(old, ["M1"]))
+    (found,) = document(new, pricing, "eng.E1.change.CO1").lines
+    assert (found.claim, found.fee, found.clause, found.title) == (
+        "eng.E1.change.CO1:QM-INV-2025-000001/1",
+        "project",
+        "4",
+        Title(en="project"),
+    )
+    assert found.amount == cny(amount)
+    assert found.corrects == Correction(
+        number="QM-INV-2025-000001",
+        line=1,
+        tax_code="CN-VAT-6",
+        tax_rate=Fraction(3, 50),
+        tax=cny(tax),
+    )
+    assert found.explanation == Explanation(
+        what="project, change order CO1",
+        amount=cny(amount),
+        contract="KA-2024-017@v2",
+        clause="4",
+        inputs=(
+            Input(name="old", value="100.00", source="KA-2024-017, version before"),
+            Input(
+                name="new",
+                value=str(Money(after, "CNY")),
+                source="KA-2024-017@v2, clause 4",
+            ),
+        ),
+        steps=(Calculation(formula=formula, exact=amount),),
+    )
+
+
+def after_one_delta(net: str) -> tuple[Contract, list[Bill], Pricing]:
+    """M1 billed with 100.00, raised by 30.00 with a delta invoice, and then changed to `net`."""
+    first = version(1, {"M1": {"project": 10_000}})
+    second = version(2, {"M1": {"project": 13_000}})
+    bills = corrected(
+        billed(first, ["M1"]), price(first, second, billed(first, ["M1"])), "QM-INV-2025-000009"
+    )
+    third = version(3, {"M1": {"project": cny(net).minor}})
+    return third, bills, price(second, third, bills)
+
+
+@pytest.mark.parametrize(
+    ("net", "parts"),
+    [
+        ("110.00", [("000009", "-20.00", "-1.20")]),
+        ("100.00", [("000009", "-30.00", "-1.80")]),  # all of the delta, nothing of the bill
+        ("99.99", [("000009", "-30.00", "-1.80"), ("000001", "-0.01", "0.00")]),
+        ("90.00", [("000009", "-30.00", "-1.80"), ("000001", "-10.00", "-0.60")]),
+        ("140.00", [("000001", "10.00", "0.60")]),
+    ],
+)
+def test_less_is_taken_off_the_latest_line_first_and_more_is_added_to_the_first(
+    net: str, parts: list[tuple[str, str, str]]
+) -> None:
+    _, _, pricing = after_one_delta(net)
+    assert [
+        (each.line.number[-6:], str(each.part.net), str(each.part.tax))
+        for each in pricing.corrections
+    ] == parts
+
+
+def test_a_line_that_bears_a_part_of_the_difference_says_so() -> None:
+    third, _, pricing = after_one_delta("90.00")
+    steps = [
+        each.explanation.steps[0].formula
+        for each in document(third, pricing, "eng.E1.change.CO2").lines
+    ]
+    assert steps == ["net = old - new, as far as it is of this line"] * 2
+
+
+def test_a_bill_keeps_its_lines() -> None:
+    old = version(1, {"M1": {"project": 10_000}})
+    new = version(2, {"M1": {"travel": 10_000, "fares": 5_000}})
+    expected = (
+        r"^M1 is billed as QM-INV-2025-000001: found lines of fares, travel in the new version, "
+        r"expected those of project$"
+    )
+    with pytest.raises(TransitionError, match=expected):
+        price(old, new, billed(old, ["M1"]))
+
+
+def test_a_delta_is_on_one_side_of_zero_net_and_with_its_tax() -> None:
+    """1.00 less at 6 % and 0.95 more at 13 %: 0.05 less net, 0.06 more tax."""
+    old = version(1, {"M1": {"project": 1_000, "licences": 1_130}})
+    new = version(2, {"M1": {"project": 900, "licences": 1_130 + 107}})
+    expected = (
+        r"^found a delta of -0\.05 CNY net and 0\.01 with tax, expected both on one side of 0; raise "
+        r"and lower billed lines in two change orders$"
+    )
+    with pytest.raises(TransitionError, match=expected):
+        price(old, new, billed(old, ["M1"]))
 
 
 # What cannot change.

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import wraps
@@ -109,6 +109,7 @@ from tests.integration.money.histories.agreements import AGREEMENTS, amended
 from tests.integration.money.histories.books import Books, Row
 
 CarryOut = Callable[[Any], Awaitable[Any]]
+Fate = Literal[Decision.RELEASE, Decision.FORFEIT]
 Rule = TypeVar("Rule", bound=Callable[..., None])
 
 SHARES = {
@@ -249,7 +250,7 @@ class Histories(RuleBasedStateMachine):
         self.engagements: list[Engagement] = []
         self.contract = AGREEMENTS["blocked"]
         self.clock = ClockKind.LIVE
-        self.now = self.at = self.begun_at = datetime.min
+        self.now = self.at = self.begun_at = datetime(2024, 1, 1, tzinfo=UTC)
         pool = books.pool
         self.bank = Bank()
         client = httpx.AsyncClient(transport=httpx.MockTransport(self.bank))
@@ -264,16 +265,18 @@ class Histories(RuleBasedStateMachine):
         try:
             answer = self.books.run(self._awaited(carry_out, order))
         except EngagementError as refused:
-            assert not isinstance(refused, Unavailable), refused
-            assert str(refused), "a refusal says why"
-            assert self.books.fingerprint() == self.written, f"{name} wrote, then: {refused}"
-            self.tally.refused[name] += 1
-            return None
+            return self._refused(name, refused)
         self.tally.done[name] += 1
         self.written = self.books.fingerprint()
         if not isinstance(order, Record | SendRefund | AskRefund) and _final(answer):
             self.done.append((carry_out, order, answer))
         return answer
+
+    def _refused(self, name: str, refused: EngagementError) -> None:
+        assert not isinstance(refused, Unavailable), refused
+        assert str(refused), "a refusal says why"
+        assert self.books.fingerprint() == self.written, f"{name} wrote, then: {refused}"
+        self.tally.refused[name] += 1
 
     async def _awaited(self, carry_out: CarryOut, order: Any) -> Any:
         return await carry_out(order)
@@ -418,14 +421,13 @@ class Histories(RuleBasedStateMachine):
         for window in self.contract.bets[0].windows:
             self._measure(engagement, window, "1/3")
             self._assess(engagement, window)
-        self.look()
-        for verdict in self.seen["verdicts"]:
-            for released in (True, False):
-                self._settle(engagement, verdict, released)
-        self.look()
-        for asked in self.seen["pending"]:
-            self.approve_all(asked["request_id"])
-        self.look()
+            self.look()
+            for verdict in self.seen["verdicts"]:
+                for released in (True, False):
+                    self._settle(engagement, verdict, released)
+            self.look()
+            for asked in self.seen["pending"]:
+                self.approve_all(asked["request_id"])
         for _ in range(2):  # A retention is released in two steps.
             for hold in self.seen["holds"]:
                 self._end_clock(hold)
@@ -596,7 +598,7 @@ class Histories(RuleBasedStateMachine):
             indicator=name,
             measured_on=day,
             value=round(value, 4),
-            sample=60,
+            sample=500,
             source="CRM",
             evidence="sha256:1",
         )
@@ -705,7 +707,7 @@ class Histories(RuleBasedStateMachine):
         by=WHICH,
         decision=st.sampled_from([Decision.RELEASE, Decision.FORFEIT]),
     )
-    def decide_hold(self, which: int, share: str, by: int, decision: Decision) -> Any:
+    def decide_hold(self, which: int, share: str, by: int, decision: Fate) -> Any:
         hold = self.pick("holds", which)
         order = DecideHold(
             **self.asked(hold["engagement_id"], self.anyone(by)),

@@ -5,6 +5,8 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,9 +16,7 @@ from tests.integration.money.histories.books import Books, books_on
 from tests.integration.money.histories.machine import Histories, Tally
 
 PROFILES = {
-    "test": settings(
-        max_examples=200, stateful_step_count=20, derandomize=True, print_blob=False
-    ),
+    "test": settings(max_examples=200, stateful_step_count=20, derandomize=True, print_blob=False),
     "nightly": settings(max_examples=5_000, stateful_step_count=40, print_blob=True),
 }
 PROFILE = PROFILES[os.environ.get("TOLLKEEPER_HISTORIES", "test")]
@@ -49,7 +49,7 @@ def test_no_history_breaks_an_invariant(books):
     """Seen with `-s`: how often each command was done and refused, and each posting was made."""
     tally = Tally()
     run_state_machine_as_test(
-        lambda: Histories(books, tally),
+        cast(type[Histories], partial(Histories, books, tally)),
         settings=settings(
             PROFILE,
             deadline=None,
