@@ -41,7 +41,9 @@ WRITTEN_ONCE = [
 SAID = [
     table
     for file in sorted(SCHEMA.glob("*.sql"))
-    for table in re.findall(r"create table (\w+) \( +-- written once", file.read_text(encoding="utf-8"))
+    for table in re.findall(
+        r"create table (\w+) \( +-- written once", file.read_text(encoding="utf-8")
+    )
 ]
 
 
@@ -208,7 +210,9 @@ async def test_an_engagement_does_not_close_while_money_is_held(story, pool):
     """INV-06"""
     one = story()
     await one.live()
-    with pytest.raises(TransitionError, match=r"hold eng\.E1\.hold\.HB1 still holds 540000\.00 CNY"):
+    with pytest.raises(
+        TransitionError, match=r"hold eng\.E1\.hold\.HB1 still holds 540000\.00 CNY"
+    ):
         await one.closed()
     assert await is_verified(pool)
 

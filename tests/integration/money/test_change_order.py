@@ -23,7 +23,7 @@ from contracts.setting import Book
 from lifecycle.approval import RequestState
 from lifecycle.orders.approvals import RejectRequest, SignRequest
 from lifecycle.orders.change_orders import ApplyChange, ProposeChange
-from lifecycle.orders.receivables import RequestCredit
+from lifecycle.orders.receivables import CreditReason, RequestCredit
 from lifecycle.receivables import BankReceipt
 from tests.integration.conftest import EXAMPLES, example
 from tollkeeper.cli.change_order import printed
@@ -385,7 +385,7 @@ async def test_no_more_is_taken_off_than_is_neither_credited_nor_held(desk, pool
             credit=credit,
             invoice=billed.number,
             amount=cny("106000.00"),
-            code="error",
+            code=CreditReason.ERROR,
             reason="late",
         ),
     )
@@ -418,12 +418,12 @@ async def test_fifty_signatures_at_once_apply_it_once(desk, pool, contract):
 
 async def test_the_page_shows_what_the_example_costs(desk, pool, contract, capsys):
     text = (EXAMPLES / "key-account.yaml").read_text(encoding="utf-8")
-    for old, new in [
+    for before, after in [
         ("version: 1", "version: 2"),
         ("effective_on: 2024-09-02", "effective_on: 2024-12-09"),
         ("amount: 1800000.00", "amount: 1820000.00"),
     ]:
-        text = text.replace(old, new, 1)
+        text = text.replace(before, after, 1)
     text = text.replace("amount: 360000.00", "amount: 374000.00", 1)
     new = read_contract(text, "key-account-2.yaml")
     one = await desk(example("key-account.yaml"))

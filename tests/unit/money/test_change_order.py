@@ -122,7 +122,7 @@ def line(contract: Contract, number: str, position: int, fee: str, part: Taxed) 
 def corrected(bills: Sequence[Bill], pricing: Pricing, delta: str) -> list[Bill]:
     """What the books have afterwards: what a delta invoice bills more is a line of its own."""
     parts = {(each.line.number, each.line.line): each.part for each in pricing.corrections}
-    after = []
+    after: list[Bill] = []
     for bill in bills:
         tranches: list[Tranche] = []
         for tranche in bill.tranches:
@@ -411,6 +411,7 @@ def after_one_delta(net: str) -> tuple[Contract, list[Bill], Pricing]:
         ("99.99", [("000009", "-30.00", "-1.80"), ("000001", "-0.01", "0.00")]),
         ("90.00", [("000009", "-30.00", "-1.80"), ("000001", "-10.00", "-0.60")]),
         ("140.00", [("000001", "10.00", "0.60")]),
+        ("130.01", [("000001", "0.01", "0.00")]),
     ],
 )
 def test_less_is_taken_off_the_latest_line_first_and_more_is_added_to_the_first(
@@ -441,6 +442,14 @@ def test_a_bill_keeps_its_lines() -> None:
     )
     with pytest.raises(TransitionError, match=expected):
         price(old, new, billed(old, ["M1"]))
+
+
+def test_a_bill_is_not_lowered_to_what_was_forfeited_before_it() -> None:
+    """30.00 of 100.00 is forfeited; at 30.00 there would have been nothing to bill."""
+    old, new = (version(n, {"M1": {"project": m}}) for n, m in ((1, 10_000), (2, 3_000)))
+    expected = r"found lines of nothing in the new version, expected those of project$"
+    with pytest.raises(TransitionError, match=expected):
+        price(old, new, billed(old, ["M1"], forfeited=cny("30.00")))
 
 
 def test_a_delta_is_on_one_side_of_zero_net_and_with_its_tax() -> None:

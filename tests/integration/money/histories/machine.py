@@ -135,6 +135,8 @@ class Retry(NamedTuple):
     altered: bool
 
 
+STAGES = ["opened", "proceeded", "delivered", "live", "paid", "closed"]
+
 RETRY = st.sampled_from(
     [None] * 14 + [Retry(back, altered) for back in (0, 1, 6) for altered in (False, True)]
 )
@@ -238,7 +240,7 @@ class Bank:
 class Histories(RuleBasedStateMachine):
     """Each rule is a command as the desk or a process gives it, about something that is there."""
 
-    def __init__(self, books: Books, tally: Tally) -> None:
+    def __init__(self, books: Books, tally: Tally, agreement: str) -> None:
         super().__init__()
         self.books = books
         self.tally = tally
@@ -248,7 +250,7 @@ class Histories(RuleBasedStateMachine):
         self.names = count(1)
         self.done: list[tuple[CarryOut, Any, Any]] = []
         self.engagements: list[Engagement] = []
-        self.contract = AGREEMENTS["blocked"]
+        self.contract = AGREEMENTS[agreement]
         self.clock = ClockKind.LIVE
         self.now = self.at = self.begun_at = datetime(2024, 1, 1, tzinfo=UTC)
         pool = books.pool
@@ -300,6 +302,7 @@ class Histories(RuleBasedStateMachine):
         assert not broken, broken
         seen["open"] = [each for each in seen["invoices"] if each["open_minor"]]
         seen["unnamed"] = [each for each in seen["receipts"] if not each["named"]]
+        seen["curable"] = [each for each in seen["holds"] if each["curable"]]
         seen["due"] = [each for each in seen["holds"] if each["state"] == "decision_due"]
         self.seen = seen
 
@@ -387,12 +390,13 @@ class Histories(RuleBasedStateMachine):
     # The life of an engagement.
 
     @initialize(
-        agreement=st.sampled_from(list(AGREEMENTS)),
         clock=st.sampled_from(list(ClockKind)),
-        stage=st.sampled_from(["settled", "paid", "live", "delivered", "proceeded", "opened"]),
+        stage=st.sampled_from(STAGES),
+        advanced=st.booleans(),
     )
-    def begin(self, agreement: str, clock: ClockKind, stage: str) -> None:
-        self.contract, self.clock = AGREEMENTS[agreement], clock
+    def begin(self, clock: ClockKind, stage: str, advanced: bool) -> None:
+        """Opened, and carried some way: from there on anything may happen."""
+        self.clock = clock
         self.now = datetime.fromisoformat(f"{self.contract.effective_on}T10:00:00+08:00")
         self.at = self.begun_at = self.now
         one = self._opened("E1")
@@ -400,20 +404,23 @@ class Histories(RuleBasedStateMachine):
         if stage != "opened":
             self._consulted(one)
             self._proceeded(one)
+            if advanced and self.contract.advance:
+                self._advance(one.id, self.seller(1))
         milestones = {"proceeded": 0, "opened": 0, "delivered": 2}.get(stage)
         for milestone in self.contract.milestones[:milestones]:
             self.now = self.at = self.now + timedelta(days=14)
             self._accepted(one, milestone.id)
             self._billed(one, milestone.id)
-        if stage in {"live", "paid", "settled"}:
+        if one.live_on:
             self._held_back(one)
         self.look()
-        if stage in {"paid", "settled"}:
+        if stage in {"paid", "closed"}:
             for invoice in self.seen["open"]:
                 more = 1_000_00 if stage == "paid" else 0
                 self._pay(self.money(invoice["open_minor"] + more), invoice["number"])
-        if stage == "settled":
+        if stage == "closed":
             self._settled(one)
+            self._close(one, shelved=False)
         self.look()
 
     def _settled(self, engagement: Engagement) -> None:
@@ -477,8 +484,10 @@ class Histories(RuleBasedStateMachine):
     @command(which=WHICH, shelved=st.booleans())
     def close_account(self, which: int, shelved: bool) -> None:
         engagement = self.engagement(which)
-        if shelved and (engagement.proceeded or not engagement.consulted):
-            return
+        if not shelved or (engagement.consulted and not engagement.proceeded):
+            self._close(engagement, shelved)
+
+    def _close(self, engagement: Engagement, shelved: bool) -> None:
         order = CloseAccount(
             **self.step(engagement, "clause:1", "close"), shelved=shelved, note="reviewed"
         )
@@ -725,9 +734,9 @@ class Histories(RuleBasedStateMachine):
         order = ExtendHold(**about, hold=hold["hold_id"], reason="an audit")
         return self.give(self.holds.extend_hold, order)
 
-    @command("holds", which=WHICH, by=WHICH)
+    @command("curable", which=WHICH, by=WHICH)
     def notify_cure(self, which: int, by: int) -> None:
-        hold = self.pick("holds", which)
+        hold = self.pick("curable", which)
         key = f"{hold['hold_id']}:cure-notice"
         about = self.about(hold["engagement_id"], key, self.anyone(by))
         order = ServeCureNotice(**about, hold=hold["hold_id"], proof="courier 7")
@@ -1037,8 +1046,10 @@ class Histories(RuleBasedStateMachine):
 
     @command(clause="advance", which=WHICH, by=WHICH)
     def advance(self, which: int, by: int) -> None:
-        id = self.engagement(which).id
-        order = IssueAdvance(**self.about(id, f"eng.{id}.advance", self.seller(by)))
+        self._advance(self.engagement(which).id, self.seller(by))
+
+    def _advance(self, id: str, by: str) -> None:
+        order = IssueAdvance(**self.about(id, f"eng.{id}.advance", by))
         self.give(Advances(self.books.pool).issue_advance, order)
 
     @request("invoices", clause="service_credits", which=WHICH, share=SHARE, by=WHICH)
@@ -1083,19 +1094,21 @@ class Histories(RuleBasedStateMachine):
         which=WHICH,
         milestone=WHICH,
         more=st.sampled_from(["1/10", "-1/7", "1/3", "-1/50"]),
-        days=st.sampled_from([0, 0, 20]),
+        days=st.sampled_from([0, 20]),
         by=WHICH,
         retroactive=st.sampled_from([True, True, False]),
     )
     def change(
         self, which: int, milestone: int, more: str, days: int, by: int, retroactive: bool
     ) -> Any:
+        if self.engagement(which).live_on:
+            return None
         id = self.engagement(which).id
         contract = self.books.contract(id)
         terms = contract.milestones[milestone % len(contract.milestones)]
         day = (self.at + timedelta(days=days)).date()
         order = ProposeChange(
-            **self.asked(id, self.seller(by)),
+            **self.asked(id, self.client(by)),
             change=self.name("CO"),
             contract=amended(contract, terms.id, Fraction(more), day),
             retroactive=retroactive,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.integration.money.histories.agreements import AGREEMENTS
 from tests.integration.money.histories.books import Books, books_on
 from tests.integration.money.histories.machine import Histories, Tally
 
@@ -48,15 +49,17 @@ def books(databases) -> Iterator[Books]:
 def test_no_history_breaks_an_invariant(books):
     """Seen with `-s`: how often each command was done and refused, and each posting was made."""
     tally = Tally()
-    run_state_machine_as_test(
-        cast(type[Histories], partial(Histories, books, tally)),
-        settings=settings(
-            PROFILE,
-            deadline=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    for agreement in AGREEMENTS:
+        run_state_machine_as_test(
+            cast(type[Histories], partial(Histories, books, tally, agreement)),
+            settings=settings(
+                PROFILE,
+                max_examples=PROFILE.max_examples // len(AGREEMENTS),
+                deadline=None,
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
     print(f"\n{tally}")
     assert [command for command in COMMANDS if not tally.done[command]] == []
     assert [posting for posting in POSTED if not tally.posted[posting]] == []
