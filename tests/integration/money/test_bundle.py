@@ -232,7 +232,7 @@ FORGERIES: dict[str, tuple[str, Alter, str]] = {
     ),
     "who decided": (
         "decisions.json",
-        change({"key": "eng.E1.hold.H1:F1"}, "decided_by", to="gao.feng"),
+        change({"key": "eng.E1.hold.H1:decide:F1"}, "decided_by", to="gao.feng"),
         "decided_by",
     ),
     "benefit": (
@@ -312,7 +312,7 @@ def test_a_release_that_nobody_approved_is_refused(everything: bytes, signer: Si
 
     alterations = {"requests.json": pending, "timeline.json": never_decided}
     said_so = refusal(forged_all(everything, signer, alterations))
-    assert "E15 under eng.E1.hold.H1:R1 has no cause in the bundle" in said_so
+    assert "E15 under eng.E1.hold.H1:decide:R1 has no cause in the bundle" in said_so
 
 
 def test_a_hold_of_another_amount_than_was_signed_is_refused_though_all_agree(

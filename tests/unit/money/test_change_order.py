@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -422,6 +423,59 @@ def test_less_is_taken_off_the_latest_line_first_and_more_is_added_to_the_first(
         (each.line.number[-6:], str(each.part.net), str(each.part.tax))
         for each in pricing.corrections
     ] == parts
+
+
+def test_a_delta_that_is_taken_off_whole_leaves_the_lines_before_it_alone() -> None:
+    """100.00, then 30.00 and 20.00 more; 20.00 less."""
+    versions = [
+        version(n, {"M1": {"project": m}}) for n, m in ((1, 10_000), (2, 13_000), (3, 15_000))
+    ]
+    bills = billed(versions[0], ["M1"])
+    for old, new in pairwise(versions):
+        bills = corrected(bills, price(old, new, bills), f"QM-INV-2025-00000{new.version}")
+    pricing = price(versions[2], version(4, {"M1": {"project": 13_000}}), bills)
+    assert [(each.line.number[-1:], each.part) for each in pricing.corrections] == [
+        ("3", Taxed(cny("-20.00"), cny("-1.20")))
+    ]
+
+
+def test_a_line_that_goes_whole_takes_its_own_tax_and_the_first_line_has_the_rest() -> None:
+    """The line of 30.00 had 1.81 as its part of a document's tax; 1.80 are to be taken off."""
+    third, bills, _ = after_one_delta("100.00")
+    (bill,), second = bills, version(2, {"M1": {"project": 13_000}})
+    (tranche,) = bill.tranches
+    first, more = tranche.lines
+    more = more.model_copy(update={"billed": Taxed(cny("30.00"), cny("1.81"))})
+    spread = tranche.model_copy(update={"lines": (first, more)})
+    pricing = price(second, third, [bill.model_copy(update={"tranches": (spread,)})])
+    assert [each.part for each in pricing.corrections] == [
+        Taxed(cny("-30.00"), cny("-1.81")),
+        Taxed(cny("0.00"), cny("0.01")),
+    ]
+
+
+def test_what_was_forfeited_of_a_milestone_is_part_of_no_version() -> None:
+    """30.00 of 100.00, then of 120.00."""
+    old, new = (version(n, {"M1": {"project": m}}) for n, m in ((1, 10_000), (2, 12_000)))
+    pricing = price(old, new, billed(old, ["M1"], forfeited=cny("30.00")))
+    found = next(each for each in pricing.lines if each.what == "M1")
+    assert (found.billed, found.before, found.after) == (cny("70.00"), cny("70.00"), cny("90.00"))
+
+
+def test_a_price_with_its_tax_inside_stays_the_fixed_point_of_a_bill() -> None:
+    """100.00 is 88.50 and 11.50, though 13 % of 88.50 would be 11.51."""
+    bill = Bill(number="N", what="M1", forfeited=NOTHING, tranches=())
+    assert billed_as(version(1, {"M1": {"licences": 10_000}}), bill) == {
+        "licences": Taxed(cny("88.50"), cny("11.50"))
+    }
+
+
+def test_a_date_and_a_list_inside_a_milestone_are_no_milestone() -> None:
+    moved = CONTRACT.effective_on.replace(year=2025)
+    new = changed(effective_on=moved, milestones=milestones("M1", evidence=("letter",)))
+    kinds = {each.difference.path: each.kind for each in edits(CONTRACT, new)}
+    assert kinds["effective_on"] is EditKind.DATE_MOVED
+    assert kinds["milestones[M1].evidence[letter]"] is EditKind.CLAUSE_CHANGED
 
 
 def test_a_line_that_bears_a_part_of_the_difference_says_so() -> None:

@@ -414,10 +414,23 @@ class Histories(RuleBasedStateMachine):
         if one.live_on:
             self._held_back(one)
         self.look()
+        if stage == "delivered":
+            last = self.contract.milestones[-1]
+            self._place(
+                one.id,
+                1,
+                effect=HoldEffect.BLOCK_INVOICING,
+                milestone=last.id,
+                amount=self.part(last.amount.minor, "half"),
+            )
         if stage in {"paid", "closed"}:
             for invoice in self.seen["open"]:
                 more = 1_000_00 if stage == "paid" else 0
                 self._pay(self.money(invoice["open_minor"] + more), invoice["number"])
+        if stage == "paid":
+            self._pay(self.money(7_00), "")
+            self._refund(one.id, 0, "a third")
+        self._all_approved()
         if stage == "closed":
             self._settled(one)
             self._close(one, shelved=False)
@@ -432,15 +445,18 @@ class Histories(RuleBasedStateMachine):
             for verdict in self.seen["verdicts"]:
                 for released in (True, False):
                     self._settle(engagement, verdict, released)
-            self.look()
-            for asked in self.seen["pending"]:
-                self.approve_all(asked["request_id"])
+            self._all_approved()
         for _ in range(2):  # A retention is released in two steps.
             for hold in self.seen["holds"]:
                 self._end_clock(hold)
         self.look()
         for invoice in self.seen["open"]:
             self._pay(self.money(invoice["open_minor"]), invoice["number"])
+
+    def _all_approved(self) -> None:
+        self.look()
+        for asked in self.seen["pending"]:
+            self.approve_all(asked["request_id"])
 
     @command()
     def open_another(self) -> None:
@@ -921,7 +937,10 @@ class Histories(RuleBasedStateMachine):
 
     @request("credits", which=WHICH, engagement=WHICH, share=SHARE, by=WHICH)
     def ask_refund(self, which: int, engagement: int, share: str, by: int) -> Any:
-        source, id = self.pick("credits", which), self.engagement(engagement).id
+        return self._refund(self.engagement(engagement).id, which, share, by)
+
+    def _refund(self, id: str, which: int, share: str, by: int = 0) -> Any:
+        source = self.pick("credits", which)
         order = RequestRefund(
             **self.asked(id, self.anyone(by)),
             refund=f"eng.{id}.refund.{self.name('RF')}",
