@@ -58,7 +58,8 @@ async def held(desk: Desk) -> None:
     await people.ask_again("place-H1", "place-H1-again")
     await people.sign("place-H1-again", "gao.feng", "li.wei")
     await people.cure_notice("H1")
-    await story.milestones_delivered()
+    deliveries = test_change_order.People(desk, story)
+    await deliveries.delivered("M1", story.contract.milestone("M1"))
     await people.release("H1", "360000.00", "R1")
     await people.sign("R1", "gao.feng", "li.wei")
 

@@ -31,7 +31,8 @@ SEEN = {
     "holds": """
         select hold_id, engagement_id, kind, effect, state, held_minor, due_at,
                held_minor - reserved_minor as free_minor, disputed_at is not null as disputed,
-               clocks is not null and state = 'active' as curable
+               clocks is not null and state = 'active' as curable,
+               bet is null as decidable
         from hold_balance where state not in ('settled', 'cancelled') order by hold_id
     """,
     "pending": """

@@ -302,8 +302,8 @@ class Histories(RuleBasedStateMachine):
         assert not broken, broken
         seen["open"] = [each for each in seen["invoices"] if each["open_minor"]]
         seen["unnamed"] = [each for each in seen["receipts"] if not each["named"]]
+        seen["decidable"] = [each for each in seen["holds"] if each["decidable"]]
         seen["curable"] = [each for each in seen["holds"] if each["curable"]]
-        seen["due"] = [each for each in seen["holds"] if each["state"] == "decision_due"]
         self.seen = seen
 
     def teardown(self) -> None:
@@ -392,10 +392,13 @@ class Histories(RuleBasedStateMachine):
     @initialize(
         clock=st.sampled_from(list(ClockKind)),
         stage=st.sampled_from(STAGES),
-        advanced=st.booleans(),
+        further=st.booleans(),
     )
-    def begin(self, clock: ClockKind, stage: str, advanced: bool) -> None:
-        """Opened, and carried some way: from there on anything may happen."""
+    def begin(self, clock: ClockKind, stage: str, further: bool) -> None:
+        """Opened, and carried some way: from there on anything may happen.
+
+        `further` with the advance invoiced, and a hold that is to be decided.
+        """
         self.clock = clock
         self.now = datetime.fromisoformat(f"{self.contract.effective_on}T10:00:00+08:00")
         self.at = self.begun_at = self.now
@@ -404,7 +407,7 @@ class Histories(RuleBasedStateMachine):
         if stage != "opened":
             self._consulted(one)
             self._proceeded(one)
-            if advanced and self.contract.advance:
+            if further and self.contract.advance:
                 self._advance(one.id, self.seller(1))
         milestones = {"proceeded": 0, "opened": 0, "delivered": 2}.get(stage)
         for milestone in self.contract.milestones[:milestones]:
@@ -429,8 +432,13 @@ class Histories(RuleBasedStateMachine):
                 self._pay(self.money(invoice["open_minor"] + more), invoice["number"])
         if stage == "paid":
             self._pay(self.money(7_00), "")
+            self.look()
             self._refund(one.id, 0, "a third")
         self._all_approved()
+        self.look()
+        if further and stage == "delivered":
+            for hold in self.seen["holds"]:
+                self._end_clock(hold)
         if stage == "closed":
             self._settled(one)
             self._close(one, shelved=False)
@@ -726,14 +734,14 @@ class Histories(RuleBasedStateMachine):
         return self.give(self.holds.place_hold, order)
 
     @request(
-        "holds",
+        "decidable",
         which=WHICH,
         share=SHARE,
         by=WHICH,
         decision=st.sampled_from([Decision.RELEASE, Decision.FORFEIT]),
     )
     def decide_hold(self, which: int, share: str, by: int, decision: Fate) -> Any:
-        hold = self.pick("holds", which)
+        hold = self.pick("decidable", which)
         order = DecideHold(
             **self.asked(hold["engagement_id"], self.anyone(by)),
             hold=hold["hold_id"],
@@ -742,13 +750,6 @@ class Histories(RuleBasedStateMachine):
             reason="agreed",
         )
         return self.give(self.holds.decide_hold, order)
-
-    @request("due", which=WHICH, by=WHICH)
-    def extend_hold(self, which: int, by: int) -> Any:
-        hold = self.pick("due", which)
-        about = self.asked(hold["engagement_id"], self.anyone(by))
-        order = ExtendHold(**about, hold=hold["hold_id"], reason="an audit")
-        return self.give(self.holds.extend_hold, order)
 
     @command("curable", which=WHICH, by=WHICH)
     def notify_cure(self, which: int, by: int) -> None:
@@ -771,21 +772,27 @@ class Histories(RuleBasedStateMachine):
             order = DisputeHold(**about, hold=hold["hold_id"], reason="no basis")
             self.give(self.holds.dispute_hold, order)
 
-    @command("holds", which=WHICH)
-    def end_clock(self, which: int) -> None:
-        """The clock of a hold runs out, as its process sees it."""
-        self._end_clock(self.pick("holds", which))
+    @command("holds", which=WHICH, by=WHICH, extended=st.booleans())
+    def end_clock(self, which: int, by: int, extended: bool) -> None:
+        """The clock of a hold runs out, as its process sees it; perhaps people want more time."""
+        hold = self.pick("holds", which)
+        ended = self._end_clock(hold)
+        if extended and ended is not None:
+            about = self.asked(hold["engagement_id"], self.anyone(by))
+            order = ExtendHold(**about, hold=hold["hold_id"], reason="an audit")
+            if asked := self.give(self.holds.extend_hold, order):
+                self.approve_all(asked.request)
 
-    def _end_clock(self, hold: Row) -> None:
+    def _end_clock(self, hold: Row) -> Any:
         engagement, hold_id = hold["engagement_id"], hold["hold_id"]
         look = LookAtHold(**self.about(engagement, f"{hold_id}:look", hold_id), hold=hold_id)
         due_at = self.give(self.holds.look_at_hold, look).due_at
         if due_at is None:
-            return
+            return None
         self._until(due_at)
         about = self.about(engagement, f"{hold_id}:clock:{due_at.isoformat()}", hold_id)
         order = EndHoldClock(**about | {"at": due_at}, hold=hold_id, due_at=due_at)
-        self.give(self.holds.end_hold_clock, order)
+        return self.give(self.holds.end_hold_clock, order)
 
     # Approvals.
 
