@@ -311,23 +311,23 @@ DAMAGES = [
     ),
     (
         "holds-tax-by-parts",
-        "update hold_movement set tax_minor = tax_minor + 1 where key = 'eng.K1.hold.H2:R1'",
-        "eng.K1.hold.H2: found tax of eng.K1.hold.H2:R1 2000.01, expected 2000.00",
+        "update hold_movement set tax_minor = tax_minor + 1 where key = 'eng.K1.hold.H2:decide:R1'",
+        "eng.K1.hold.H2: found tax of eng.K1.hold.H2:decide:R1 2000.01, expected 2000.00",
     ),
     (
         "decisions-on-record",
-        "update decision_record set request_id = null where key = 'eng.K1.hold.H2:R1'",
-        "eng.K1.hold.H2:R1: found no request, expected the one that was approved",
+        "update decision_record set request_id = null where key = 'eng.K1.hold.H2:decide:R1'",
+        "eng.K1.hold.H2:decide:R1: found no request, expected the one that was approved",
     ),
     (
         "decisions-on-record",
         "update approval_request set state = 'expired' where request_id = 'eng.K1.request.R1'",
-        "eng.K1.hold.H2:R1: found the request expired, expected approved",
+        "eng.K1.hold.H2:decide:R1: found the request expired, expected approved",
     ),
     (
         "decisions-on-record",
-        "update decision_record set decided_by = 'sun.hao' where key = 'eng.K1.hold.H2:R1'",
-        "eng.K1.hold.H2:R1: found decided by sun.hao, expected gao.feng, li.wei",
+        "update decision_record set decided_by = 'sun.hao' where key = 'eng.K1.hold.H2:decide:R1'",
+        "eng.K1.hold.H2:decide:R1: found decided by sun.hao, expected gao.feng, li.wei",
     ),
     (
         "decisions-on-record",
@@ -335,7 +335,7 @@ DAMAGES = [
         update approval_request set amount_minor = amount_minor + 1
         where request_id = 'eng.K1.request.R1'
         """,
-        "eng.K1.hold.H2:R1: found moved 33333.33, expected 33333.34",
+        "eng.K1.hold.H2:decide:R1: found moved 33333.33, expected 33333.34",
     ),
     (
         "caps-kept",
