@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -50,10 +50,12 @@ from contracts.fields import (
 )
 from contracts.indicators import CatalogueEntry, Indicator, catalogue
 from contracts.money import MINOR_DIGITS, Money, amounts_in
-from contracts.parts import Parts
 from contracts.scoring import Scoring
 from contracts.step_plan import StepPlan, standard_plan
 from contracts.working_days import WorkingDays
+
+if TYPE_CHECKING:  # every process loads this module anew in its sandbox, and needs no parts
+    from contracts.parts import Parts
 
 ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*", re.ASCII)
 """Not `localtime` and `right/UTC`, which are what a machine makes of them."""
@@ -118,7 +120,7 @@ class TaxOfPart(Terms):
     part: Id
 
 
-def _parts(info: ValidationInfo) -> Parts | None:
+def _parts(info: ValidationInfo) -> "Parts | None":
     """What the document uses; none for a contract in storage, where it is written out."""
     parts: Parts | None = info.context
     return parts

@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ MEASURED = {"win-rate-count": Decimal("0.29"), "ka-dso-days": Decimal("87.917")}
 """Above target; a third of the way."""
 
 DIES_WITHIN_SECONDS = 180
+TASK_TIMEOUT = timedelta(seconds=60)
+"""So many workers start at once that their first tasks take long on a small machine."""
 SIZE = 40
 """Connections: whoever advances a clock holds one until everything due has happened."""
 
@@ -143,7 +145,11 @@ class Stage:
         contract, desk = example(CONTRACTS[effect]), self.desk(queue)
         await self._lay_down(id, contract)
         bet = await self.client.start_workflow(
-            ValueBetWorkflow.run, _bet(id, contract), id=f"eng.{id}.bet.B1", task_queue=queue
+            ValueBetWorkflow.run,
+            _bet(id, contract),
+            id=f"eng.{id}.bet.B1",
+            task_queue=queue,
+            task_timeout=TASK_TIMEOUT,
         )
         await bet.execute_update(ValueBetWorkflow.settle, Tick(now=_at(LIVE_ON)))
         await desk.advance(id, _at(READ_ON))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,8 @@ from activities.export.port import Endpoint
 from activities.postgres import Pool
 from activities.refunds import Refunds, settle_refund
 from lifecycle.orders.receivables import SendRefund, SettleRefund
+from tollkeeper.checkpoints import seal_books
+from tollkeeper.signing import signer_of
 
 Act = Callable[[Pool], Awaitable[Any]]
 
@@ -70,3 +73,7 @@ async def refund(pool: Pool, provider: Endpoint, send: SendRefund) -> None:
     about = {"key": f"{send.refund}:{said.state}", "state": said.state, "evidence": said.evidence}
     settled = SettleRefund.model_validate(dict(send) | about)
     await settle_refund(pool, settled)
+
+
+async def sealed(pool: Pool, data: Path) -> None:
+    await seal_books(pool, data / "checkpoints", signer_of(data))
