@@ -77,8 +77,9 @@ class Books:
     events: list[tuple[Any, ...]]
 
 
-JOURNAL = """
-    select replace(g.key, $1, ''), g.effective_on::text, p.account, p.side, p.amount_minor, p.currency
+JOURNAL = r"""
+    select regexp_replace(replace(g.key, $1, ''), '[A-Z-]+-\d{4}-\d{6}', ''), g.effective_on::text,
+           p.account, p.side, p.amount_minor, p.currency
     from journal_group g join posting p on p.group_id = g.id
     where engagement_id = $1 order by g.id, p.line
 """
