@@ -350,7 +350,7 @@ async def test_what_is_held_asked_for_disputed_and_retained_is_told_and_the_fees
     found = await why_not(desk.pool, story.id)
     (lost,) = found.never
     assert (str(lost.amount), lost.why) == ("60000.00", "forfeited by gao.feng, li.wei")
-    assert lost.decision == f"eng.{story.id}.hold.H1:F1"
+    assert lost.decision == f"eng.{story.id}.hold.H1:decide:F1"
 
     first = (await invoices(desk.pool, story.id))[1]
     disputed_id = f"eng.{story.id}.dispute.D1"
