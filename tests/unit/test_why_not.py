@@ -407,7 +407,7 @@ def test_what_is_held_of_a_milestone_stands_apart_and_holds_up_the_rest_once_acc
 ) -> None:
     cured = wait("eng.E1.hold.H1", "cure", "100000.00 CNY held, cure notice served", due_at=NOW)
     held = hold("H1", 100_000, milestone="M1", state=HoldState.CURING)
-    lost = Lost("eng.E1.hold.H1:F1", held.id, yuan(60_000), "gao.feng, li.wei")
+    lost = Lost("eng.E1.hold.H1:decide:F1", held.id, yuan(60_000), "gao.feng, li.wei")
     processes = [
         process("eng.E1.milestone.M1", "in_delivery"),
         process(held.id, "curing", cured),
