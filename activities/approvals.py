@@ -1,6 +1,7 @@
 """Requests for decisions about money, and the approvals that carry them out, in one transaction each."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -177,9 +178,7 @@ async def ask(
         _require_own_name(terms.contract, request_id)
     policy = terms.contract.policy_for(decision, named, amount)
     alone = f"clause:{by_clause}" if by_clause else f"policy:{policy.id}" if policy else None
-    expires_at = (await working_days_of(connection, terms)).working_days_after(
-        order.at, terms.contract.approvals.expire_after
-    )
+    expires_at = order.at if alone else await _last_day(connection, order, terms)
     request = Request(
         id=request_id,
         engagement_id=terms.engagement_id,
@@ -223,6 +222,16 @@ async def ask(
         }
     )
     return await _carry_out(connection, order, terms, decided)
+
+
+async def _last_day(connection: Connection, order: Order[A], terms: Agreement) -> datetime:
+    """Until when people may sign what is asked for now.
+
+    Raises:
+        CalendarNotCovered: nobody has decreed the working days until then yet.
+    """
+    days = await working_days_of(connection, terms)
+    return days.working_days_after(order.at, terms.contract.approvals.expire_after)
 
 
 async def _sign(connection: Connection, order: SignRequest) -> Requested:

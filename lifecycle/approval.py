@@ -29,7 +29,8 @@ class RequestState(StrEnum):
 class Request(BaseModel):
     """One decision that somebody asked for. `digest` is of exactly what is to be carried out.
 
-    `effect_key` is the key of the effect, which says what it is and not who approved it.
+    `effect_key` is the key of the effect, which says what it is and not who approved it. What a
+    clause or a policy decides alone expires as it is asked for: no day has to be counted for it.
     """
 
     model_config = ConfigDict(frozen=True)

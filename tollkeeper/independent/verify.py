@@ -1049,16 +1049,21 @@ def _requests(b: Bundle) -> int:
         compared += _signatures(b, at, request)
         if request["state"] == "approved":
             compared += _decided_by(b, at, request)
-        expires = b.working_days_after(
-            request["requested_at"],
-            b.terms_at(request["requested_at"])["approvals"]["expire_after"],
-        )
+        expires = _request_expires(b, request)
         if expires is None:
             b.notes.append(f"{at / 'expires_at'}: {NO_CALENDAR}")
         else:
             compared += agree(at / "expires_at", instant(request["expires_at"]), expires)
         compared += _request_told(b, request)
     return compared
+
+
+def _request_expires(b: Bundle, request: Json) -> datetime | None:
+    """At once where nobody had to sign; else days are counted, or None where no calendar has them."""
+    asked = request["requested_at"]
+    if request["needed"] == 0:
+        return instant(asked)
+    return b.working_days_after(asked, b.terms_at(asked)["approvals"]["expire_after"])
 
 
 def digest_of(payload: Json) -> str:

@@ -1,13 +1,15 @@
 """Holds by people: placed, approved, released, forfeited, cured, disputed, defaulted, on three effects."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any, Literal
 
 import pytest
 
 from activities.approvals import Approvals
 from activities.holds import Holds
+from contracts.calendar import Period
 from contracts.commercial import (
     Approvals as ApprovalTerms,
 )
@@ -17,10 +19,13 @@ from contracts.commercial import (
     HoldClocks,
     HoldEffect,
     HoldKind,
+    Retention,
+    RetentionStep,
 )
 from contracts.contract import Contract
 from contracts.errors import KeyReused, NotAuthorised, TermsError, TransitionError
 from contracts.money import Money, parse_amount
+from contracts.setting import ClockKind
 from lifecycle.approval import RequestState
 from lifecycle.hold import HoldState
 from lifecycle.orders.approvals import (
@@ -40,8 +45,10 @@ from lifecycle.orders.holds import (
     PlaceHold,
     ServeCureNotice,
 )
+from tests.integration.money.everything import Told
 from tollkeeper.queries import balances, holds, invoices
 from tollkeeper.verify import verify
+from tollkeeper.views.approvals import approval
 
 NET = "360000.00"
 CLOCKS = HoldClocks(clause="8.3", review=20, cure=10, decision=5, default="escalate", extensions=1)
@@ -53,6 +60,10 @@ def cny(text: str) -> Money:
 
 def at(day: str) -> datetime:
     return datetime.fromisoformat(f"{day}T10:00:00+08:00")
+
+
+def end_of(day: str) -> datetime:
+    return at(day) + timedelta(hours=13, minutes=59, seconds=59)
 
 
 class Desk:
@@ -451,3 +462,28 @@ async def test_two_requests_of_one_id_are_refused_in_words(desk):
     await desk.place("H1", "100.00", milestone="M1", request="Q1")
     with pytest.raises(KeyReused):
         await desk.place("H2", "100.00", milestone="M1", request="Q1")
+
+
+async def test_a_step_of_retention_needs_no_working_days_of_a_year_that_has_none_yet(
+    pool, contract
+):
+    """The clause decides: nobody has days to sign it, so none are counted."""
+    step = RetentionStep(id="R3Y", clause="7.2", after=Period.parse("P3Y"), share=Fraction(1))
+    retention = Retention(
+        id="RT1",
+        clause="7.1",
+        fee="project",
+        rate=Fraction(5, 100),
+        base="gross",
+        tax="invoice",
+        limit=Fraction(1, 60),
+        release=(step,),
+    )
+    one = Told(pool, contract.model_copy(update={"retention": retention}), "E1", ClockKind.TEST)
+    await one.live()
+    released = await Desk(one).clock_ended("RT1")
+    assert released.state is HoldState.SETTLED
+    decided = await approval(pool, "E1", "R3Y")
+    assert (decided.decided_by, decided.needed) == ("clause:7.2", 0)
+    assert decided.expires_at == decided.requested_at == end_of("2028-01-15")
+    assert await sound(pool)

@@ -12,7 +12,7 @@ create table approval_request (            -- state and decided_* change once, b
     currency      char(3) not null,
     requested_by  text not null,
     requested_at  timestamptz not null,
-    expires_at    timestamptz not null check (expires_at > requested_at),
+    expires_at    timestamptz not null,    -- as it is asked for, where nobody has to sign
     effect_key    text not null,           -- of what carrying it out does: says what, not who
     needed        integer not null check (needed >= 0),
     state         text not null check (state in ('pending', 'approved', 'rejected', 'expired', 'superseded')),
@@ -20,7 +20,8 @@ create table approval_request (            -- state and decided_* change once, b
     decided_at    timestamptz,
     reason        text,
     document      text references invoice,
-    check ((state = 'pending') = (decided_at is null))
+    check ((state = 'pending') = (decided_at is null)),
+    check (case when needed = 0 then expires_at = requested_at else expires_at > requested_at end)
 );
 create index approval_request_by_engagement on approval_request (engagement_id);
 create index approval_request_pending on approval_request (subject) where state = 'pending';
