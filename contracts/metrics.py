@@ -83,6 +83,8 @@ HOLD = {
 }
 REQUEST = {"decision": (*_values(Decision), OTHER)}
 MESSAGE = {"kind": ("invoice", "credit_note", "release", "notice")}
+REFUND = {"state": ("requested", "approved", "sent", "unknown")}
+RECEIPT = {"payer": ("known", "unknown")}
 
 METRICS = (
     Metric(
@@ -168,6 +170,85 @@ METRICS = (
         "When the oldest message without a receipt was written, 0 if there is none. Moves when "
         "that one is received.",
         {**MESSAGE, **BOOK},
+    ),
+    Metric(
+        "tollkeeper_refunds_in_flight",
+        "gauge",
+        "refunds",
+        "Refunds neither confirmed nor failed; of an unknown one nobody knows whether it is paid. "
+        "Rises when one is asked for, falls when it is paid or will not be.",
+        {**REFUND, **BOOK},
+    ),
+    Metric(
+        "tollkeeper_refunds_oldest_in_flight_timestamp_seconds",
+        "gauge",
+        "seconds since 1970",
+        "Since when the oldest of these refunds is in its state, an unknown one since it was last "
+        "sent; 0 if there is none. Moves when that one does.",
+        {**REFUND, **BOOK},
+    ),
+    Metric(
+        "tollkeeper_receipts_unapplied",
+        "gauge",
+        "receipts",
+        "Receipts of which money is left that pays no invoice and no refund. Rises when one comes in "
+        "and does not say what it pays, falls when all of it is applied, paid back or reversed.",
+        {**RECEIPT, **BOOK},
+    ),
+    Metric(
+        "tollkeeper_receipts_oldest_unapplied_timestamp_seconds",
+        "gauge",
+        "seconds since 1970",
+        "When the oldest of these receipts came in, by the bank's day; 0 if there is none. Moves "
+        "when nothing of that one is left, or an earlier one is booked.",
+        {**RECEIPT, **BOOK},
+    ),
+    Metric(
+        "tollkeeper_credit_unapplied_amount",
+        "gauge",
+        "major units of the currency, gross",
+        "Credit of customers, from receipts and credit notes, neither applied nor reserved for a "
+        "refund. Rises with either, falls as it is applied or a refund is asked for.",
+        {"currency": tuple(MINOR_DIGITS), **BOOK},
+    ),
+    Metric(
+        "tollkeeper_journal_groups_unsealed",
+        "gauge",
+        "journal groups",
+        "Journal groups without a place in the chain. Rises with each posting, falls to 0 when the "
+        "journal is sealed, every minute.",
+        BOOK,
+    ),
+    Metric(
+        "tollkeeper_journal_oldest_unsealed_timestamp_seconds",
+        "gauge",
+        "seconds since 1970",
+        "When the oldest of these groups was booked, 0 if there is none. Moves when the journal is "
+        "sealed.",
+        BOOK,
+    ),
+    Metric(
+        "tollkeeper_journal_last_seal_timestamp_seconds",
+        "gauge",
+        "seconds since 1970",
+        "When the last group of the chain was sealed, 0 if none ever was. Moves with each sealing "
+        "that found something to seal.",
+        BOOK,
+    ),
+    Metric(
+        "tollkeeper_periods_open",
+        "gauge",
+        "months",
+        "Months of a seller with postings that are over and not closed. Rises at the end of a month, "
+        "falls when one is closed, which closes all before it.",
+        BOOK,
+    ),
+    Metric(
+        "tollkeeper_periods_oldest_open_timestamp_seconds",
+        "gauge",
+        "seconds since 1970",
+        "When the oldest of these months ended, in UTC; 0 if there is none. Moves when it is closed.",
+        BOOK,
     ),
     Metric(
         "tollkeeper_collector_duration_seconds",

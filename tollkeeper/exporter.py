@@ -23,6 +23,8 @@ from activities.postgres import Pool, transaction
 from contracts.errors import Unavailable
 from contracts.metrics import METRICS, Metric
 from contracts.money import MINOR_DIGITS
+from contracts.setting import Book
+from lifecycle.receivables import UNKNOWN_CUSTOMER
 from tollkeeper.settings import product_version
 
 log = structlog.get_logger()
@@ -100,6 +102,96 @@ union all
 select 'tollkeeper_outbox_oldest_pending_timestamp_seconds', array[kind, book],
     extract(epoch from min(created_at))::float8
 from pending group by kind, book
+"""
+
+# What is left of a source is its balance on 2300, less what refunds took or reserve of it: those post
+# under their own name. `month` steps from month to month by the index, past all postings of each.
+BOOKS = """
+with recursive money (currency, minor_units) as (
+    select * from unnest($1::text[], $2::float8[])
+),
+refunding as (select * from refund where state not in ('confirmed', 'failed')),
+credit as (
+    select g.book, left_of.currency, left_of.minor - coalesce(refunded.minor, 0) as minor,
+           received_on, case g.customer when $3 then 'unknown' else 'known' end as payer
+    from (
+        select item, currency, max(group_id) as last_group,
+               sum(case side when 'C' then amount_minor else -amount_minor end) as minor
+        from posting where account = '2300' group by item, currency
+        having sum(case side when 'C' then amount_minor else -amount_minor end) > 0
+    ) left_of
+    join journal_group g on g.id = left_of.last_group
+    left join receipt on receipt_id = left_of.item
+    cross join lateral (
+        select sum(amount_minor) as minor from refund
+        where source = left_of.item and state <> 'failed'
+    ) refunded
+    where left_of.minor > coalesce(refunded.minor, 0)
+),
+unsealed as (
+    select book, booked_at from journal_group
+    where id in (select id from journal_group except select group_id from journal_seal)
+),
+month (book, entity, first_day) as (
+    (
+        select book, entity, date_trunc('month', effective_on)::date
+        from journal_group order by book, entity, effective_on limit 1
+    )
+    union all
+    select next.* from month cross join lateral (
+        select g.book, g.entity, date_trunc('month', g.effective_on)::date
+        from journal_group g
+        where (g.book, g.entity, g.effective_on)
+              >= (month.book, month.entity, (month.first_day + interval '1 month')::date)
+        order by g.book, g.entity, g.effective_on limit 1
+    ) next
+),
+open_month as (
+    select book, first_day + interval '1 month' as ended_at
+    from month
+    where first_day + interval '1 month' <= now() at time zone 'UTC'
+      and not exists (
+          select from period_close c
+          where c.book = month.book and c.entity = month.entity and c.month >= month.first_day
+      )
+)
+
+select 'tollkeeper_refunds_in_flight' as metric, array[state, book] as labels,
+    count(*)::float8 as value
+from refunding group by state, book
+union all
+select 'tollkeeper_refunds_oldest_in_flight_timestamp_seconds', array[state, book],
+    extract(epoch from min(since))::float8
+from refunding group by state, book
+union all
+select 'tollkeeper_receipts_unapplied', array[payer, book], count(*)
+from credit where received_on is not null group by payer, book
+union all
+select 'tollkeeper_receipts_oldest_unapplied_timestamp_seconds', array[payer, book],
+    extract(epoch from min(received_on))::float8
+from credit where received_on is not null group by payer, book
+union all
+select 'tollkeeper_credit_unapplied_amount', array[currency, book],
+    sum(minor)::float8 / minor_units
+from credit join money using (currency) group by currency, minor_units, book
+union all
+select 'tollkeeper_journal_groups_unsealed', array[book], count(*) from unsealed group by book
+union all
+select 'tollkeeper_journal_oldest_unsealed_timestamp_seconds', array[book],
+    extract(epoch from min(booked_at))::float8
+from unsealed group by book
+union all
+select 'tollkeeper_journal_last_seal_timestamp_seconds', array[book],
+    extract(epoch from last.sealed_at)::float8
+from unnest($4::text[]) as book cross join lateral (
+    select sealed_at from journal_seal s where s.book = book.book order by seq desc limit 1
+) last
+union all
+select 'tollkeeper_periods_open', array[book], count(*) from open_month group by book
+union all
+select 'tollkeeper_periods_oldest_open_timestamp_seconds', array[book],
+    extract(epoch from min(ended_at))::float8
+from open_month group by book
 """
 
 
@@ -191,9 +283,11 @@ async def read_state(pool: Pool) -> Values:
     """
     async with transaction(pool) as connection:
         await connection.execute(f"set local statement_timeout = {STATEMENT_MS}")
-        rows = await connection.fetch(
-            STATE, list(MINOR_DIGITS), [10.0**digits for digits in MINOR_DIGITS.values()]
-        )
+        units = [10.0**digits for digits in MINOR_DIGITS.values()]
+        rows = [
+            *await connection.fetch(STATE, list(MINOR_DIGITS), units),
+            *await connection.fetch(BOOKS, list(MINOR_DIGITS), units, UNKNOWN_CUSTOMER, list(Book)),
+        ]
     metrics = {metric.name: metric for metric in METRICS}
     values = {name: dict.fromkeys(metric.series(), 0.0) for name, metric in metrics.items()}
     for row in rows:

@@ -6,26 +6,44 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.postgres import Pool, connect
+from activities.books import Books
+from activities.export.port import Endpoint
+from activities.postgres import Pool, connect, transaction
+from activities.receivables import take_in
+from activities.refunds import Refunds
+from activities.seals import seal
+from contracts.contract import Contract
 from contracts.errors import Unavailable
 from contracts.metrics import METRICS
+from contracts.setting import Book, ClockKind
+from lifecycle.orders.books import ClosePeriod
+from lifecycle.orders.receivables import SendRefund
+from lifecycle.receivables import RefundState
+from tests.integration.conftest import Databases, Story
+from tests.integration.money.house import M1, MICRO, NOW, House, came, invoiced
+from tests.provider import paying
 from tollkeeper import exporter as exporting
+from tollkeeper.checkpoints import seal_books
 from tollkeeper.database import migrate
 from tollkeeper.embedded import Embedded
 from tollkeeper.embedded.server import free_ports
 from tollkeeper.exporter import Exporter
+from tollkeeper.signing import signer_of
 from tollkeeper.telemetry import telemetry
 
 Scrape = dict[str, dict[tuple[str, ...], float]]
@@ -33,6 +51,9 @@ Scrape = dict[str, dict[tuple[str, ...], float]]
 LABELS = {metric.name: tuple(metric.labels) for metric in METRICS}
 
 OLDEST = datetime(2026, 3, 2, 8, tzinfo=UTC)
+DAY = datetime(2025, 3, 1, tzinfo=UTC)
+BOOKS = ("live", "sandbox")
+EMPTY = "set session_replication_role = replica; truncate engagement, receipt cascade"
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +74,7 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
     """On a database without rows."""
     async with await connect(dsn) as pool:
         yield pool
-        await pool.execute("set session_replication_role = replica; truncate engagement cascade")
+        await pool.execute(EMPTY)
 
 
 @pytest.fixture
@@ -72,7 +93,8 @@ async def fill(pool: Pool, engagements: int) -> None:
     Odd engagements are live, even ones in the sandbox. Each has a milestone that waits for two
     people, overdue, and one that is finished; a hold of 100.00 of which 40.00 is released, one of
     500 yen in dispute, and one that is decided; two requests to release, pending, and one that is
-    decided; an invoice, sent, and a credit note and a notice, pending.
+    decided; an invoice, sent, and a credit note and a notice, pending; a receipt of 50.00 that is
+    nobody's, 20.00 of it on its way back, and its postings, of a month that is over, not sealed.
     """
     async with pool.acquire() as connection, connection.transaction():
         # Their keys would need an effect each.
@@ -81,7 +103,7 @@ async def fill(pool: Pool, engagements: int) -> None:
             """
             create temporary table e on commit drop as
             select n, 'E' || n as id, case when n % 2 = 1 then 'live' else 'sandbox' end as book,
-                   now() as at, date '2026-03-01' as day
+                   now() as at, date '2025-03-01' as day, timestamptz '2025-03-01 00:00Z' as began
             from generate_series(1, $1::int) n
             """,
             engagements,
@@ -138,6 +160,25 @@ async def fill(pool: Pool, engagements: int) -> None:
                                  evidence, recorded_by, occurred_at)
             select id || month, id, 'dso', day, 30, 12, 'erp', 'r1', 'anna', at
             from e, generate_series(1, 3) month;
+
+            insert into receipt (receipt_id, book, seller, account, reference, received_on, currency,
+                                 amount_minor, payer, text, digest, recorded_by, key)
+            select id, book, 'S', 'A', id, day, 'CNY', 5000, '', '', '', 'clerk', id from e;
+
+            insert into journal_group (key, effect_key, code, entity, customer, book, occurred_at,
+                                       effective_on, booked_at, digest)
+            select id, id, 'E07', 'S', '?', book, at, day, began + n * interval '1 minute', '' from e;
+
+            insert into posting (group_id, line, account, side, amount_minor, currency, item)
+            select id, line, account, side, 5000, 'CNY', key
+            from journal_group, (values (1, '1000', 'D'), (2, '2300', 'C')) as p (line, account, side);
+
+            insert into refund (refund_id, engagement_id, book, customer, source, currency,
+                                amount_minor, pay_to, reason, requested_by, requested_at, state, since,
+                                key)
+            select id || state, id, book, 'C', id, 'CNY', minor, 'A', '', 'anna', at, state,
+                   began + n * interval '1 hour', id
+            from e, (values ('unknown', 2000), ('failed', 9000)) as r (state, minor);
             """
         )
         await connection.execute(
@@ -224,9 +265,13 @@ async def test_each_metric_shows_what_is_in_the_database(pool: Pool, exporter: E
     }
 
     def in_each_book(*counted: tuple[*tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
-        return {
-            (*labels, book): value for *labels, value in counted for book in ("live", "sandbox")
-        }
+        return {(*labels, book): value for *labels, value in counted for book in BOOKS}
+
+    def as_they_came(since: datetime, apart: timedelta) -> dict[str, float]:
+        return {book: (since + nth * apart).timestamp() for nth, book in enumerate(BOOKS, start=1)}
+
+    unknown_since = as_they_came(DAY, timedelta(hours=1))
+    booked_at = as_they_came(DAY, timedelta(minutes=1))
 
     assert seen == {
         "tollkeeper_engagements": in_each_book(("operating", 2)),
@@ -248,10 +293,28 @@ async def test_each_metric_shows_what_is_in_the_database(pool: Pool, exporter: E
         "tollkeeper_readings_total": in_each_book((6,)),
         "tollkeeper_outbox_pending": in_each_book(("credit_note", 2), ("notice", 2)),
         "tollkeeper_outbox_oldest_pending_timestamp_seconds": {
-            (kind, book): (OLDEST + timedelta(minutes=first)).timestamp()
+            (kind, book): since
             for kind in ("credit_note", "notice")
-            for book, first in (("live", 1), ("sandbox", 2))
+            for book, since in as_they_came(OLDEST, timedelta(minutes=1)).items()
         },
+        "tollkeeper_refunds_in_flight": in_each_book(("unknown", 2)),
+        "tollkeeper_refunds_oldest_in_flight_timestamp_seconds": {
+            ("unknown", book): since for book, since in unknown_since.items()
+        },
+        "tollkeeper_receipts_unapplied": in_each_book(("unknown", 2)),
+        "tollkeeper_receipts_oldest_unapplied_timestamp_seconds": in_each_book(
+            ("unknown", DAY.timestamp())
+        ),
+        "tollkeeper_credit_unapplied_amount": in_each_book(("CNY", 60.0)),  # 2 x (50.00 - 20.00)
+        "tollkeeper_journal_groups_unsealed": in_each_book((2,)),
+        "tollkeeper_journal_oldest_unsealed_timestamp_seconds": {
+            (book,): since for book, since in booked_at.items()
+        },
+        "tollkeeper_journal_last_seal_timestamp_seconds": {},
+        "tollkeeper_periods_open": in_each_book((1,)),
+        "tollkeeper_periods_oldest_open_timestamp_seconds": in_each_book(
+            (datetime(2025, 4, 1, tzinfo=UTC).timestamp(),)
+        ),
     }
 
 
@@ -279,13 +342,193 @@ async def test_a_deadline_that_a_live_process_has_not_noticed_is_overdue(
     assert waits["other", "live"] == overdue
 
 
+async def moved(exporter: Exporter, before: Scrape) -> Scrape:
+    """What of the live book is another value than before."""
+    after = domain(await scrape(exporter))
+    return {
+        name: changed
+        for name, series in after.items()
+        if (
+            changed := {
+                labels: value
+                for labels, value in series.items()
+                if "live" in labels and value != before[name][labels]
+            }
+        )
+    }
+
+
+@pytest.fixture
+async def house(databases: Databases, key_account: Contract) -> AsyncIterator[House]:
+    """An office with an engagement in the live book, whose journal is sealed."""
+    async with databases.copy() as pool:
+        house = await invoiced(Story(pool, key_account, "E1", ClockKind.LIVE))
+        async with transaction(pool) as connection:
+            await seal(connection, Book.LIVE)
+        yield house
+
+
+@pytest.fixture
+async def watching(house: House) -> AsyncIterator[Exporter]:
+    async with Exporter(house.pool, nothing_waits) as exporter:
+        yield exporter
+
+
+async def test_a_receipt_waits_until_all_of_it_is_applied(house: House, watching: Exporter) -> None:
+    before = await scrape(watching)
+    count, oldest, amount = (
+        "tollkeeper_receipts_unapplied",
+        "tollkeeper_receipts_oldest_unapplied_timestamp_seconds",
+        "tollkeeper_credit_unapplied_amount",
+    )
+
+    async def left() -> tuple[dict[str, float], dict[str, float], float]:
+        after = await scrape(watching)
+        payers = ("known", "unknown")
+        return (
+            {payer: after[count][payer, "live"] for payer in payers if after[count][payer, "live"]},
+            {
+                payer: after[oldest][payer, "live"]
+                for payer in payers
+                if after[oldest][payer, "live"]
+            },
+            after[amount]["CNY", "live"],
+        )
+
+    assert before[amount]["CNY", "live"] == 0
+    first, second = date(2025, 1, 2), date(2025, 1, 9)
+    days = [datetime.combine(day, clock(), UTC).timestamp() for day in (first, second)]
+    await house.took(
+        came("TX1", 106_001, MICRO, received_on=second), came("TX2", 500, customer=None)
+    )
+    assert await left() == (
+        {"known": 1, "unknown": 1}, {"known": days[1], "unknown": days[0]}, 501
+    )  # fmt: skip
+    await house.assigned("QM/CN62/TX2")
+    assert await left() == ({"known": 2}, {"known": days[0]}, 501)
+    await house.applied("QM/CN62/TX2", M1)
+    assert await left() == ({"known": 1}, {"known": days[1]}, 1)
+    await house.unapplied("QM/CN62/TX2", M1)
+    await house.refund("R1", "QM/CN62/TX2", 500)
+    assert await left() == ({"known": 1}, {"known": days[1]}, 1)
+
+
+async def test_a_credit_note_of_what_was_paid_is_credit_and_no_receipt(
+    house: House, watching: Exporter
+) -> None:
+    await house.took(came("TX1", 106_000, MICRO))
+    before = await scrape(watching)
+    await house.signed(await house.credit("C1", MICRO, 10_600))
+    changed = await moved(watching, before)
+    assert changed["tollkeeper_credit_unapplied_amount"] == {("CNY", "live"): 10_600}
+    assert "tollkeeper_receipts_unapplied" not in changed
+
+
+async def test_a_refund_without_an_answer_is_unknown_until_somebody_says_what_became_of_it(
+    house: House, watching: Exporter
+) -> None:
+    count = "tollkeeper_refunds_in_flight"
+    oldest = "tollkeeper_refunds_oldest_in_flight_timestamp_seconds"
+    await house.took(came("TX1", 1_000))
+    before = await scrape(watching)
+
+    async def in_flight() -> tuple[dict[tuple[str, ...], float], dict[tuple[str, ...], float]]:
+        changed = await moved(watching, before)
+        return changed.get(count, {}), changed.get(oldest, {})
+
+    def one(state: str) -> object:
+        return {(state, "live"): 1}, {(state, "live"): NOW.timestamp()}
+
+    requested = await house.refund("R1", "QM/CN62/TX1", 600)
+    assert await in_flight() == one("requested")
+    await house.signed(requested)
+    assert await in_flight() == one("approved")
+    with paying() as provider:
+        provider.answers = ["lost"]
+        async with httpx.AsyncClient() as client:
+            refunds = Refunds(house.pool, client, Endpoint(provider.url, (provider.secret,)))
+            send = SendRefund(**house.about("eng.E1.refund.R1:send"), refund="eng.E1.refund.R1")
+            await ActivityEnvironment().run(refunds.send_refund, send)
+    assert await in_flight() == one("unknown")
+    await house.settled("R1", RefundState.CONFIRMED)
+    assert await in_flight() == ({}, {})
+    after = await scrape(watching)
+    assert after["tollkeeper_credit_unapplied_amount"]["CNY", "live"] == 400
+
+
+async def test_what_is_booked_waits_for_the_next_sealing(
+    house: House, watching: Exporter, tmp_path: Path
+) -> None:
+    before = await scrape(watching)
+    assert before["tollkeeper_journal_groups_unsealed"]["live",] == 0
+    sealed_at = before["tollkeeper_journal_last_seal_timestamp_seconds"]["live",]
+    assert 0 < sealed_at <= time.time()
+    await house.took(came("TX1", 106_000, MICRO))
+    unsealed = await scrape(watching)
+    assert unsealed["tollkeeper_journal_groups_unsealed"]["live",] == 2  # E07 and E08
+    booked_at = unsealed["tollkeeper_journal_oldest_unsealed_timestamp_seconds"]["live",]
+    assert sealed_at < booked_at <= time.time()
+    await seal_books(house.pool, tmp_path, signer_of(tmp_path))
+    after = await scrape(watching)
+    assert after["tollkeeper_journal_groups_unsealed"]["live",] == 0
+    assert after["tollkeeper_journal_oldest_unsealed_timestamp_seconds"]["live",] == 0
+    assert after["tollkeeper_journal_last_seal_timestamp_seconds"]["live",] > booked_at
+
+
+async def test_a_group_that_commits_after_younger_ones_are_sealed_is_unsealed(
+    house: House, watching: Exporter
+) -> None:
+    before = await scrape(watching)
+    # The oldest group of all, as if it had been on its way until now.
+    await house.pool.execute(
+        """
+        set session_replication_role = replica;
+        delete from journal_seal where seq = 1
+        """
+    )
+    changed = await moved(watching, before)
+    assert changed["tollkeeper_journal_groups_unsealed"] == {("live",): 1}
+
+
+async def test_a_month_that_is_over_is_open_until_it_or_a_later_one_is_closed(
+    house: House, watching: Exporter
+) -> None:
+    """It was opened and billed in September and December 2024; then a receipt of January."""
+    await house.took(came("TX1", 106_000, MICRO))
+
+    async def opened() -> tuple[float, float]:
+        after = await scrape(watching)
+        ended = after["tollkeeper_periods_oldest_open_timestamp_seconds"]["live",]
+        return after["tollkeeper_periods_open"]["live",], ended
+
+    async def closed(month: str) -> None:
+        order = ClosePeriod(
+            key=f"books.live.QM.{month}:close", at=NOW, by="sun.hao", book=Book.LIVE, entity="QM",
+            month=month,
+        )  # fmt: skip
+        await Books(house.pool).close_period(order)
+
+    assert await opened() == (3, datetime(2024, 10, 1, tzinfo=UTC).timestamp())
+    await closed("2024-09")
+    assert await opened() == (2, datetime(2025, 1, 1, tzinfo=UTC).timestamp())
+    await closed("2025-01")
+    assert await opened() == (0, 0)
+
+
+async def test_the_month_that_runs_is_not_open_yet(house: House, watching: Exporter) -> None:
+    before = await scrape(watching)
+    now = datetime.now(UTC)
+    await take_in(house.pool, [came("TX1", 1, received_on=now.date())], "clerk", now)
+    assert "tollkeeper_periods_open" not in await moved(watching, before)
+
+
 async def test_ten_thousand_contracts_have_no_more_series_than_ten(
     pool: Pool, exporter: Exporter
 ) -> None:
     """O-07: and the statement is done in its time."""
     await fill(pool, engagements=10)
     few = await scrape(exporter)
-    await pool.execute("set session_replication_role = replica; truncate engagement cascade")
+    await pool.execute(EMPTY)
     await fill(pool, engagements=10_000)
     many = await scrape(exporter)
     assert errors(many) == 0

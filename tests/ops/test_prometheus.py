@@ -33,6 +33,7 @@ from tollkeeper.telemetry import telemetry
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
+RULE_TESTS = ("tollkeeper.rules.test.yml", "tollkeeper.rules.days.test.yml")
 CASES = ("firing", "quiet", "no data")
 READY_SECONDS = 60
 
@@ -159,12 +160,12 @@ def test_promtool_accepts_the_configuration_and_the_rules() -> None:
 
 def test_each_alert_does_what_its_cases_say() -> None:
     """O-02."""
-    promtool("test", "rules", "tollkeeper.rules.test.yml")
+    promtool("test", "rules", *RULE_TESTS)
 
 
 def test_each_alert_has_a_firing_a_quiet_and_a_no_data_case() -> None:
     """O-02."""
-    tests = loaded("tollkeeper.rules.test.yml")["tests"]
+    tests = [test for file in RULE_TESTS for test in loaded(file)["tests"]]
     assert sorted(test["name"] for test in tests) == sorted(
         f"{alert}: {case}" for alert in alerts() for case in CASES
     )

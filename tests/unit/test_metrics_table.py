@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.metrics import METRICS, OTHER, PHASES, PROCESSES, Metric
+from contracts.metrics import METRICS, OTHER, PHASES, PROCESSES, REFUND, Metric
 from lifecycle.process import EngagementPhase
+from lifecycle.receivables import IN_FLIGHT
 from tollkeeper.worker import WORKFLOWS
 from workflows.process import Process
 
@@ -38,8 +39,9 @@ def test_a_metric_has_few_series(metric: Metric) -> None:
     assert len(metric.series()) <= 100
 
 
-def test_every_phase_and_every_kind_of_process_has_a_series_of_its_own() -> None:
+def test_what_is_counted_by_our_own_words_has_a_series_for_each_of_them() -> None:
     assert PHASES == tuple(phase.value for phase in EngagementPhase)
+    assert REFUND["state"] == tuple(state.value for state in IN_FLIGHT)
     assert set(PROCESSES) == {kind.kind for kind in WORKFLOWS if issubclass(kind, Process)}
 
 

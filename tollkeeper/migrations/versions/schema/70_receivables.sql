@@ -46,6 +46,7 @@ create table refund (                      -- its state changes by compare-and-s
     key           text not null references effect deferrable initially deferred
 );
 create index refund_by_source on refund (source);
+create index refund_in_flight on refund (state) where state not in ('confirmed', 'failed');
 create index refund_waiting on refund (refund_id) where state = 'approved' and started_at is null;
 
 create table dispute (                     -- its state changes once, by compare-and-set
@@ -71,7 +72,9 @@ create table dispute (                     -- its state changes once, by compare
 create index dispute_by_invoice on dispute (invoice);
 create index dispute_by_engagement on dispute (engagement_id);
 
-create index posting_of_credit on posting (item) where account = '2300';
+-- With all that a balance is made of: the table itself need not be read for what is left of each source.
+create index posting_of_credit on posting (item, currency) include (side, amount_minor, group_id)
+    where account = '2300';
 
 -- Customer credit by where it comes from: a refund takes from its source.
 create view customer_credit as
