@@ -269,6 +269,21 @@ METRICS = (
         "When the values were read, 0 if never. Moves with each scrape that reaches the database.",
     ),
     Metric(
+        "tollkeeper_sealing_errors_total",
+        "counter",
+        "rounds of sealing",
+        "Rounds in which some book was not sealed or has no checkpoint. Rises every minute while the "
+        "database is away, the folder cannot be written, or a checkpoint says that the journal was "
+        "rewritten.",
+    ),
+    Metric(
+        "tollkeeper_sealing_last_success_timestamp_seconds",
+        "gauge",
+        "seconds since 1970",
+        "When this worker last sealed every book and left its checkpoint, 0 if never. Moves every "
+        "minute, also when there was nothing new.",
+    ),
+    Metric(
         "tollkeeper_build_info",
         "gauge",
         "1",

@@ -25,6 +25,7 @@ from contracts.metrics import METRICS, Metric
 from contracts.money import MINOR_DIGITS
 from contracts.setting import Book
 from lifecycle.receivables import UNKNOWN_CUSTOMER
+from tollkeeper.sealing import Rounds
 from tollkeeper.settings import product_version
 
 log = structlog.get_logger()
@@ -203,10 +204,17 @@ class Exporter:
     """
 
     def __init__(
-        self, pool: Pool, status: Status, *, host: str = "127.0.0.1", port: int = 0
+        self,
+        pool: Pool,
+        status: Status,
+        sealing: Rounds,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.pool = pool
         self.status = status
+        self.sealing = sealing
         self.host = host
         self.port = port
 
@@ -214,7 +222,7 @@ class Exporter:
         loop = asyncio.get_running_loop()
         # On a thread, since it asks for the host's name, and that may take a while.
         self._server = await asyncio.to_thread(_listening, self.host, self.port)
-        self._server.set_app(_application(self.pool, self.status, loop))
+        self._server.set_app(_application(self.pool, self.status, self.sealing, loop))
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()
         self.address = f"http://{self.host}:{self._server.server_port}"
@@ -232,12 +240,13 @@ class Exporter:
 class DatabaseCollector(Collector):
     """The state of the database at each scrape, or else as it was last read (O-08).
 
-    Before the first good reading only the collector's own metrics are exported: zeros that nobody
+    Before the first good reading only the process's own metrics are exported: zeros that nobody
     has counted would be good news, and would reset the counters.
     """
 
-    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, pool: Pool, sealing: Rounds, loop: asyncio.AbstractEventLoop) -> None:
         self.pool = pool
+        self.sealing = sealing
         self.loop = loop
         self.values: Values = {}
         self.seconds = 0.0
@@ -271,6 +280,8 @@ class DatabaseCollector(Collector):
             "tollkeeper_collector_duration_seconds": {(): self.seconds},
             "tollkeeper_collector_errors_total": {(): self.errors},
             "tollkeeper_collector_last_success_timestamp_seconds": {(): self.succeeded_at},
+            "tollkeeper_sealing_errors_total": {(): self.sealing.errors},
+            "tollkeeper_sealing_last_success_timestamp_seconds": {(): self.sealing.succeeded_at},
             "tollkeeper_build_info": {(product_version(),): 1},
         }
 
@@ -320,9 +331,11 @@ def _family(
     return family
 
 
-def _application(pool: Pool, status: Status, loop: asyncio.AbstractEventLoop) -> WSGIApplication:
+def _application(
+    pool: Pool, status: Status, sealing: Rounds, loop: asyncio.AbstractEventLoop
+) -> WSGIApplication:
     registry = CollectorRegistry()
-    registry.register(DatabaseCollector(pool, loop))
+    registry.register(DatabaseCollector(pool, sealing, loop))
     metrics: WSGIApplication = make_wsgi_app(registry)
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

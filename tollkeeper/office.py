@@ -132,9 +132,11 @@ async def _at_work(
     await stack.enter_async_context(
         working(client, pool, receivers, provider=settings.provider(), build_id=settings.build_id)
     )
-    await stack.enter_async_context(sealing(pool, settings.data, settings.checkpoints_folder()))
+    rounds = await stack.enter_async_context(
+        sealing(pool, settings.data, settings.checkpoints_folder())
+    )
     exporter = await stack.enter_async_context(
-        Exporter(pool, port=settings.metrics_port, status=lambda: _status(pool))
+        Exporter(pool, lambda: _status(pool), rounds, port=settings.metrics_port)
     )
     return Office(pool, client, Desk(client, pool), addresses, exporter.address, sdk_metrics)
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
@@ -43,6 +43,7 @@ from tollkeeper.database import migrate
 from tollkeeper.embedded import Embedded
 from tollkeeper.embedded.server import free_ports
 from tollkeeper.exporter import Exporter
+from tollkeeper.sealing import Rounds, sealing
 from tollkeeper.signing import signer_of
 from tollkeeper.telemetry import telemetry
 
@@ -79,7 +80,7 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def exporter(pool: Pool) -> AsyncIterator[Exporter]:
-    async with Exporter(pool, nothing_waits) as exporter:
+    async with Exporter(pool, nothing_waits, Rounds()) as exporter:
         yield exporter
 
 
@@ -229,7 +230,7 @@ def errors(scrape: Scrape) -> float:
 
 
 def domain(scrape: Scrape) -> Scrape:
-    own = ("tollkeeper_collector", "tollkeeper_build")
+    own = ("tollkeeper_collector", "tollkeeper_sealing", "tollkeeper_build")
     return {name: series for name, series in scrape.items() if not name.startswith(own)}
 
 
@@ -370,7 +371,7 @@ async def house(databases: Databases, key_account: Contract) -> AsyncIterator[Ho
 
 @pytest.fixture
 async def watching(house: House) -> AsyncIterator[Exporter]:
-    async with Exporter(house.pool, nothing_waits) as exporter:
+    async with Exporter(house.pool, nothing_waits, Rounds()) as exporter:
         yield exporter
 
 
@@ -475,6 +476,35 @@ async def test_what_is_booked_waits_for_the_next_sealing(
     assert after["tollkeeper_journal_last_seal_timestamp_seconds"]["live",] > booked_at
 
 
+async def until(counted: Callable[[], float]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if counted():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_round_of_sealing_that_leaves_no_checkpoint_is_an_error(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollkeeper.sealing.SECONDS", 0.01)
+    folder = tmp_path / "checkpoints"
+    folder.write_text("a file where the folder should be")
+    async with (
+        sealing(house.pool, tmp_path, folder) as rounds,
+        Exporter(house.pool, nothing_waits, rounds) as exporter,
+    ):
+        await until(lambda: rounds.errors)
+        broken = await scrape(exporter)
+        assert broken["tollkeeper_sealing_errors_total"][()] > 0
+        assert broken["tollkeeper_sealing_last_success_timestamp_seconds"][()] == 0
+        mended_at = time.time()
+        folder.unlink()
+        await until(lambda: rounds.succeeded_at)
+        after = await scrape(exporter)
+        assert after["tollkeeper_sealing_last_success_timestamp_seconds"][()] >= mended_at
+
+
 async def test_a_group_that_commits_after_younger_ones_are_sealed_is_unsealed(
     house: House, watching: Exporter
 ) -> None:
@@ -547,7 +577,7 @@ async def test_without_its_database_a_scrape_has_the_last_values_and_one_more_er
         await migrate(addresses.dsn)
         pool = await connect(addresses.dsn)
         await fill(pool, engagements=3)
-        serving = Exporter(pool, nothing_waits)
+        serving = Exporter(pool, nothing_waits, Rounds())
         await serving.__aenter__()
         before = await scrape(serving)
     try:
@@ -590,7 +620,7 @@ async def test_a_scrape_does_not_wait_for_a_busy_application(exporter: Exporter)
 async def test_nothing_is_said_about_a_database_that_was_never_read(pool: Pool, dsn: str) -> None:
     closed = await connect(dsn)
     await closed.close()
-    async with Exporter(closed, nothing_waits) as exporter:
+    async with Exporter(closed, nothing_waits, Rounds()) as exporter:
         first = await scrape(exporter)
     assert domain(first) == {}
     assert errors(first) == 1
@@ -603,7 +633,7 @@ async def test_the_status_is_asked_of_the_application(pool: Pool) -> None:
         return [dict(row) for row in phases]
 
     await fill(pool, engagements=1)
-    async with Exporter(pool, status) as exporter:
+    async with Exporter(pool, status, Rounds()) as exporter:
         answer = await asyncio.to_thread(get, exporter.address, "/status")
     assert json.loads(answer) == [{"engagement_id": "E1", "phase": "operating"}]
 
@@ -612,7 +642,7 @@ async def test_what_cannot_be_answered_says_why(pool: Pool) -> None:
     async def status() -> object:
         raise Unavailable("the database does not answer")
 
-    async with Exporter(pool, status) as exporter:
+    async with Exporter(pool, status, Rounds()) as exporter:
         code, body = await asyncio.to_thread(refused, exporter.address, "/status")
         assert code == 503
         assert "the database does not answer" in body["error"]
@@ -622,10 +652,10 @@ async def test_what_cannot_be_answered_says_why(pool: Pool) -> None:
 
 
 async def test_a_port_that_is_taken_is_named(pool: Pool) -> None:
-    async with Exporter(pool, nothing_waits) as exporter:
+    async with Exporter(pool, nothing_waits, Rounds()) as exporter:
         port = int(exporter.address.rpartition(":")[2])
         with pytest.raises(Unavailable, match=f"127.0.0.1:{port} .*[Aa]ddress already in use"):
-            await Exporter(pool, nothing_waits, port=port).__aenter__()
+            await Exporter(pool, nothing_waits, Rounds(), port=port).__aenter__()
 
 
 @activity.defn

@@ -28,6 +28,7 @@ from tollkeeper.database import migrate
 from tollkeeper.embedded import Embedded
 from tollkeeper.embedded.server import free_ports
 from tollkeeper.exporter import Exporter
+from tollkeeper.sealing import Rounds
 from tollkeeper.settings import product_version
 from tollkeeper.telemetry import telemetry
 
@@ -103,7 +104,7 @@ async def ports(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ports
         client = await Client.connect(addresses.temporal, runtime=telemetry(sdk))
         async with (
             await connect(addresses.dsn) as pool,
-            Exporter(pool, nobody_waits) as exporter,
+            Exporter(pool, nobody_waits, Rounds()) as exporter,
             Worker(client, task_queue="nothing", activities=[nothing]),
         ):
             yield Ports(exporter.address.removeprefix("http://"), sdk)
