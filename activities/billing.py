@@ -299,9 +299,9 @@ async def _deducted(
 
 
 async def advance_left(connection: Connection, terms: Agreement) -> BilledLine | None:
-    """The line that billed the advance, with what was deducted of it as taken; none where all was.
+    """The line that billed the advance, with what was deducted and credited of it as taken.
 
-    What is left of its net is what the ledger has (2110).
+    What is left of its net is what the ledger has (2110). None before it is invoiced.
     """
     advance = terms.contract.advance
     if advance is None:
@@ -315,14 +315,15 @@ async def advance_left(connection: Connection, terms: Agreement) -> BilledLine |
         )::bigint as left, (
             select coalesce(sum(advance_tax_minor), 0) from invoice where engagement_id = $1
         )::bigint as deducted_tax, (
-            select number from invoice where engagement_id = $1 and purpose = 'advance'
+            select number from invoice
+            where engagement_id = $1 and purpose = 'advance' and document = 'invoice'
         ) as number
         """,
         terms.engagement_id,
         advance.id,
     )
     assert row is not None
-    if not row["left"]:
+    if row["number"] is None:
         return None
     (line,) = await billed_lines(connection, terms, row["number"])
     left, deducted = (
@@ -363,8 +364,8 @@ async def creditable_lines(
     purpose = await connection.fetchval("select purpose from invoice where number = $1", number)
     if purpose == Purpose.ADVANCE:
         raise TransitionError(
-            f"{number}: found the invoice of an advance, expected one of what was delivered; the "
-            "invoices that deduct the advance give it back"
+            f"{number}: found the invoice of an advance, expected one of what was delivered; milestones "
+            "deduct an advance, and `tollkeeper credit` gives back what is left of it"
         )
     return lines
 

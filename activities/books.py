@@ -1,17 +1,16 @@
 """The books as a whole: periods that close for good, and reversals that mirror one group once."""
 
 from dataclasses import dataclass
-from datetime import date
 
 from activities.agreement import Agreement, agreement
 from activities.approvals import CarriedOut, ask, carries_out
 from activities.ledger import Journal, post_to
-from activities.postgres import Connection, Pool, once
+from activities.postgres import Connection, Pool, once, transaction
 from activities.receivables import source_of
 from activities.seals import seal
 from activities.timeline import happened
 from contracts.commercial import Decision
-from contracts.errors import NotAuthorised, NotFound, TransitionError
+from contracts.errors import KeyReused, NotAuthorised, NotFound, TransitionError
 from contracts.events import EventType
 from contracts.money import Money
 from lifecycle.approval import Request
@@ -41,7 +40,13 @@ class Books:
             NotAuthorised: no contract names that person on the side of the entity.
             TransitionError: not over, closed already, or the books do not balance.
         """
-        return await once(self.pool, order, lambda connection: _close(connection, order))
+        try:
+            return await once(self.pool, order, lambda connection: _close(connection, order))
+        except KeyReused:
+            async with transaction(self.pool) as connection:
+                await _require_person(connection, order)
+                await _require_later(connection, order, Month.parse(order.month))
+            raise
 
     async def ask_reversal(self, order: AskReversal) -> Requested:
         """Ask for the exact mirror of a journal group.
@@ -115,15 +120,23 @@ async def _require_person(connection: Connection, order: ClosePeriod) -> None:
 
 
 async def _require_later(connection: Connection, order: ClosePeriod, month: Month) -> None:
-    last: date | None = await connection.fetchval(
-        "select max(month) from period_close where book = $1 and entity = $2",
+    """Refuse a month that is closed, by itself or with a later one."""
+    closed = await connection.fetchrow(
+        """
+        select month, closed_by, closed_at from period_close
+        where book = $1 and entity = $2 and month >= $3 order by month limit 1
+        """,
         order.book,
         order.entity,
+        month.first_day,
     )
-    if last is not None and month.first_day <= last:
+    if closed is not None:
+        with_it = Month(closed["month"])
+        how = "closed" if with_it == month else f"closed with {with_it}"
         raise TransitionError(
-            f"period {month} of {order.entity}: found it closed with {Month(last)}, expected a later "
-            "month; a closed period stays closed, correct it in the next open one"
+            f"period {month} of {order.entity}: found it {how} by {closed['closed_by']} at "
+            f"{closed['closed_at']:%Y-%m-%d %H:%M} UTC, expected a later month; a closed period "
+            "stays closed, correct it in the next open one"
         )
 
 

@@ -13,12 +13,12 @@ from activities.agreement import Agreement, agreement
 from activities.approvals import CarriedOut, ask, carries_out, guards
 from activities.billing import billed_lines, issue
 from activities.caps import authorise_less, authorise_more
+from activities.credit_notes import room_of
 from activities.engagements import register_version
 from activities.hold_decisions import line_of
 from activities.holds import require_named
 from activities.ledger import post
 from activities.postgres import Connection, Pool, once
-from activities.receivables import claim_on
 from activities.timeline import happened
 from contracts.commercial import Decision
 from contracts.contract import Contract, Phase
@@ -310,30 +310,10 @@ async def _credit(
     invoice: str,
     note: str,
 ) -> None:
-    settled = await _settled(connection, terms, invoice, part.gross)
+    room = await room_of(connection, terms, invoice)
+    settled = room.settled(part.gross)
     group = delta_credited(part.nets(), part.taxes(), invoice=invoice, note=note, settled=settled)
     await post(connection, order, terms, group, part=invoice)
-
-
-async def _settled(connection: Connection, terms: Agreement, invoice: str, gross: Money) -> Money:
-    """What of a credit was paid before, and becomes the customer's credit: what is open goes first.
-
-    Raises:
-        TransitionError: the rest is neither open nor paid: it is held, disputed or written off.
-    """
-    claim = await claim_on(connection, terms, invoice)
-    minor = await connection.fetchval(
-        "select paid_minor - returned_minor from invoice_settlement where number = $1", invoice
-    )
-    paid = Money(minor, gross.currency)
-    settled = Money(max(0, gross.minor - claim.open.minor), gross.currency)
-    if settled.minor > paid.minor:
-        raise TransitionError(
-            f"{invoice}: found {gross} {gross.currency} to be taken off, expected at most "
-            f"{claim.open + paid}: {claim.open} is open and {paid} paid; what is held, disputed or "
-            "written off is decided on there"
-        )
-    return settled
 
 
 async def _require_left(connection: Connection, terms: Agreement, pricing: Pricing) -> None:

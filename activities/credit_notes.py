@@ -6,6 +6,7 @@ from activities.agreement import Agreement
 from activities.billing import creditable_lines, issue
 from activities.ledger import post
 from activities.postgres import Connection
+from contracts.errors import NotFound
 from contracts.money import Money
 from lifecycle.credits import Room
 from lifecycle.invoice import BilledLine, Line, Purpose, draft
@@ -64,25 +65,43 @@ async def creditable(
     return lines, await rooms_of(connection, terms, numbers)
 
 
+async def room_of(connection: Connection, terms: Agreement, invoice: str) -> Room:
+    """What is open and what is paid of an invoice, gross.
+
+    Raises:
+        NotFound: the engagement has no such invoice.
+    """
+    return (await rooms_of(connection, terms, [invoice]))[invoice]
+
+
 async def rooms_of(
     connection: Connection, terms: Agreement, invoices: Sequence[str]
 ) -> dict[str, Room]:
-    """What is open and what is paid of each invoice, gross."""
+    """What is open and what is paid of each invoice, gross.
+
+    Raises:
+        NotFound: the engagement has no such invoice.
+    """
     rows = await connection.fetch(
         """
-        select number, coalesce(sum(signed.minor) filter (where account = '1100'), 0)::bigint as open,
-               coalesce(sum(signed.minor) filter (where account = '2300'), 0)::bigint as paid
-        from unnest($1::text[]) as number
-        left join posting p on p.invoice = number and p.account in ('1100', '2300')
-        cross join lateral (
-            select case p.side when 'D' then p.amount_minor else -p.amount_minor end as minor
-        ) signed
-        group by number
+        select number, open_minor as open, paid_minor - returned_minor as paid
+        from invoice_settlement where engagement_id = $1 and number = any($2::text[])
         """,
+        terms.engagement_id,
         invoices,
     )
     currency = terms.contract.currency
-    return {
-        row["number"]: Room(open=Money(row["open"], currency), paid=Money(row["paid"], currency))
+    rooms = {
+        row["number"]: Room(
+            invoice=row["number"],
+            open=Money(row["open"], currency),
+            paid=Money(row["paid"], currency),
+        )
         for row in rows
     }
+    for number in invoices:
+        if number not in rooms:
+            raise NotFound(
+                f"found {number!r}, expected an invoice of engagement {terms.engagement_id}"
+            )
+    return rooms

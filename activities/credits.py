@@ -1,24 +1,25 @@
 """Credit notes on invoices and write-offs: asked for with a reason, carried out when approved."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from activities.agreement import Agreement, agreement
 from activities.approvals import CarriedOut, ask, carries_out
-from activities.billing import creditable_lines, issue
+from activities.billing import advance_left, creditable_lines, issue
+from activities.credit_notes import room_of
 from activities.holds import require_named
 from activities.ledger import post
 from activities.postgres import Connection, Pool, once
-from activities.receivables import claim_on
 from activities.timeline import happened
 from contracts.commercial import Decision
 from contracts.errors import NotFound, TransitionError
 from contracts.events import EventType
 from contracts.explanation import Calculation, Explanation, Input
 from contracts.money import Money
+from lifecycle.advance import agreed, require_left
 from lifecycle.approval import Request
 from lifecycle.invoice import BilledLine, Draft, Line, Purpose, credit_of, draft, parts_of
-from lifecycle.ledger import credited, written_off
+from lifecycle.ledger import Group, advance_credited, credited, written_off
 from lifecycle.orders import Order
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.receivables import RequestCredit, RequestWriteOff
@@ -31,7 +32,7 @@ async def request_credit(pool: Pool, order: RequestCredit) -> Requested:
     Raises:
         NotFound: no such engagement, invoice or line.
         NotAuthorised: the contract does not name that person.
-        TransitionError: more than is left of the lines, or more than is open and paid.
+        TransitionError: more than is left of the lines or of the advance, or than is open and paid.
     """
     return await once(pool, order, lambda connection: _ask_credit(connection, order))
 
@@ -56,8 +57,11 @@ async def chosen_lines(
         NotFound: the engagement has no such invoice, or it no such line.
         TransitionError: it bills an advance.
     """
-    await claim_on(connection, terms, invoice)
     lines = await creditable_lines(connection, terms, invoice)
+    return _chosen(lines, invoice, chosen)
+
+
+def _chosen(lines: Sequence[BilledLine], invoice: str, chosen: Sequence[int]) -> list[BilledLine]:
     known = [line.line for line in lines]
     for number in chosen:
         if number not in known:
@@ -136,9 +140,7 @@ def _credit_line(
 async def _ask_credit(connection: Connection, order: RequestCredit) -> Requested:
     terms = await agreement(connection, order.engagement_id)
     require_named(terms, order.by)
-    lines = await chosen_lines(connection, terms, order.invoice, order.lines)
-    await _settled(connection, terms, order.invoice, order.amount)
-    priced = credit_note(terms, lines, order.amount, order.credit, order.code.value, ())
+    priced = (await _priced(connection, terms, order, order.code.value, ())).note
     return await ask(
         connection,
         order,
@@ -174,40 +176,57 @@ async def _credit(
             "by": request.requested_by,
         }
     )
-    lines = await chosen_lines(connection, terms, asked.invoice, asked.lines)
-    settled = await _settled(connection, terms, asked.invoice, asked.amount)
     why = Input(name=asked.code.value, value=asked.reason, source=f"request {request.id}")
     what = f"Credit for {asked.code.value}"
-    priced = credit_note(terms, lines, asked.amount, asked.credit, what, [why])
+    priced = await _priced(connection, terms, asked, what, [why])
+    purpose = Purpose.ADVANCE if priced.advance else Purpose.CORRECTION
     number = await issue(
-        connection, order, terms, priced, "credit_note", Purpose.CORRECTION, corrects=asked.invoice
+        connection, order, terms, priced.note, "credit_note", purpose, corrects=asked.invoice
     )
-    group = credited(
-        priced.nets(), priced.taxes(), invoice=asked.invoice, note=number, settled=settled
-    )
-    await post(connection, order, terms, group)
-    return CarriedOut(amount=priced.net, document=number)
+    await post(connection, order, terms, _posting(terms, asked.invoice, number, priced))
+    return CarriedOut(amount=priced.note.net, document=number)
 
 
-async def _settled(connection: Connection, terms: Agreement, invoice: str, gross: Money) -> Money:
-    """What of a credit was paid before, and becomes the customer's credit.
+class _Priced(NamedTuple):
+    """A credit note on an invoice, or on that of an advance; what of it was paid before, gross."""
 
-    Raises:
-        TransitionError: the rest is neither open nor paid: it is held, disputed or written off.
-    """
-    claim = await claim_on(connection, terms, invoice)
-    minor = await connection.fetchval(
-        "select paid_minor - returned_minor from invoice_settlement where number = $1", invoice
+    note: Draft
+    settled: Money
+    advance: bool
+
+
+async def _priced(
+    connection: Connection,
+    terms: Agreement,
+    asked: RequestCredit,
+    what: str,
+    why: Sequence[Input],
+) -> _Priced:
+    room = await room_of(connection, terms, asked.invoice)
+    advance = await advance_left(connection, terms)
+    if advance is not None and advance.number == asked.invoice:
+        lines = _chosen([advance], asked.invoice, asked.lines)
+        require_left(advance, asked.amount)
+    else:
+        advance = None
+        lines = await chosen_lines(connection, terms, asked.invoice, asked.lines)
+    settled = room.settled(asked.amount)
+    note = credit_note(terms, lines, asked.amount, asked.credit, what, why)
+    return _Priced(note, settled, advance is not None)
+
+
+def _posting(terms: Agreement, invoice: str, number: str, priced: _Priced) -> Group:
+    note, settled = priced.note, priced.settled
+    if not priced.advance:
+        return credited(note.nets(), note.taxes(), invoice=invoice, note=number, settled=settled)
+    return advance_credited(
+        note.net,
+        note.taxes(),
+        advance=agreed(terms.contract).id,
+        invoice=invoice,
+        note=number,
+        settled=settled,
     )
-    paid = Money(minor, gross.currency)
-    settled = Money(max(0, gross.minor - claim.open.minor), gross.currency)
-    if settled.minor > paid.minor:
-        raise TransitionError(
-            f"{invoice}: found {gross} {gross.currency} to credit, expected at most "
-            f"{claim.open + paid}: {claim.open} is open and {paid} paid; what is held, disputed or "
-            "written off is decided on there"
-        )
-    return settled
 
 
 async def _ask_write_off(connection: Connection, order: RequestWriteOff) -> Requested:
@@ -254,9 +273,9 @@ async def _write_off(
 async def _require_open(
     connection: Connection, terms: Agreement, invoice: str, amount: Money
 ) -> None:
-    claim = await claim_on(connection, terms, invoice)
-    if not 0 < amount.minor <= claim.open.minor:
+    room = await room_of(connection, terms, invoice)
+    if not 0 < amount.minor <= room.open.minor:
         raise TransitionError(
             f"{invoice}: found {amount} {amount.currency} to write off, expected more than 0 and at "
-            f"most the {claim.open} that is open"
+            f"most the {room.open} that is open"
         )

@@ -7,11 +7,11 @@ import asyncpg
 from activities.agreement import Agreement, agreement
 from activities.approvals import CarriedOut, ask, carries_out
 from activities.billing import issue
+from activities.credit_notes import room_of
 from activities.credits import chosen_lines, credit_note
 from activities.holds import require_named
 from activities.ledger import post
 from activities.postgres import Connection, Pool, once
-from activities.receivables import claim_on
 from activities.timeline import happened
 from contracts.commercial import Decision
 from contracts.contract import Party
@@ -35,7 +35,7 @@ async def open_dispute(pool: Pool, order: OpenDispute) -> Disputed:
         NotFound: no such engagement, invoice or line.
         NotAuthorised: not one of the client's people.
         TermsError: lines and an amount, or neither.
-        TransitionError: more than is open, or nothing is.
+        TransitionError: more than is open, or nothing is; it bills an advance.
     """
     return await once(pool, order, lambda connection: _open(connection, order))
 
@@ -106,16 +106,16 @@ async def _disputed(connection: Connection, terms: Agreement, order: OpenDispute
     """How much is disputed: the amount, or what is left of the lines, as far as it is open."""
     if bool(order.lines) == (order.amount is not None):
         raise TermsError("found lines and an amount, or neither, expected one of the two")
-    claim = await claim_on(connection, terms, order.invoice)
+    room = await room_of(connection, terms, order.invoice)
+    lines = await chosen_lines(connection, terms, order.invoice, order.lines)
     amount = order.amount
     if amount is None:
-        lines = await chosen_lines(connection, terms, order.invoice, order.lines)
-        left = sum((line.left.gross for line in lines), Money(0, claim.open.currency))
-        amount = min(left, claim.open, key=lambda each: each.minor)
-    if not 0 < amount.minor <= claim.open.minor:
+        left = sum((line.left.gross for line in lines), Money(0, room.open.currency))
+        amount = min(left, room.open, key=lambda each: each.minor)
+    if not 0 < amount.minor <= room.open.minor:
         raise TransitionError(
             f"{order.invoice}: found {amount} {amount.currency} to dispute, expected more than 0 and "
-            f"at most the {claim.open} that is open; for what is paid, ask for a credit"
+            f"at most the {room.open} that is open; for what is paid, ask for a credit"
         )
     return amount
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from activities.agreement import Agreement, working_days_of
@@ -20,6 +21,7 @@ from contracts.fields import Title
 from contracts.money import Money, parse_amount
 from lifecycle.approval import Request
 from lifecycle.hold import Hold, moved, require_open
+from lifecycle.hold_reasons import VERBS, of_step
 from lifecycle.invoice import BilledLine, Draft, Line, Purpose, credit_of, draft, parts_of
 from lifecycle.ledger import (
     Account,
@@ -64,22 +66,19 @@ async def ask_to_decide(
     request_id: str,
     effect_key: str,
     reason: str,
-    evidence: str | None,
-    parts: tuple[Part, ...] = (),
+    parts: tuple[Part, ...],
     by_clause: str | None = None,
 ) -> Requested:
     """Ask for a part of a hold, net, to be released or forfeited; from then on it is reserved.
 
     Args:
-        parts: what the amount is made of, where that is more than the reason.
+        parts: what the amount is made of, with the reasons for it.
         by_clause: the clause that decides alone, where silence or time does.
 
     Raises:
         TransitionError: more than is held and free.
     """
     hold.require(amount)
-    if not parts:
-        parts = (_one_part(terms, hold, decision, amount, effect_key, reason, evidence, order.by),)
     return await ask(
         connection,
         order,
@@ -101,29 +100,12 @@ async def ask_to_decide(
     )
 
 
-def _one_part(
-    terms: Agreement,
-    hold: Hold,
-    decision: Decision,
-    amount: Money,
-    claim: str,
-    reason: str,
-    evidence: str | None,
-    by: str,
-) -> Part:
-    verb = {Decision.RELEASE: ("released", "释放"), Decision.FORFEIT: ("forfeited", "扣除")}
-    english, chinese = verb[decision]
+def one_part(hold: Hold, decision: Decision, claim: str, why: Explanation) -> Part:
+    """What is decided for one reason."""
     name = hold.id.rpartition(".")[2]
-    explanation = Explanation(
-        what=f"{name} {english}: {reason}",
-        amount=amount,
-        contract=f"{terms.contract.id}@v{terms.contract.version}",
-        clause=hold.clause,
-        inputs=(Input(name="amount", value=str(amount), source=by, evidence=evidence),),
-        steps=(Calculation(formula=f"{english} = amount", exact=str(amount)),),
-    )
-    title = Title(en=f"Hold {name} {english}", zh=f"{chinese}保留款{name}")
-    return Part(claim, hold.clause, title, amount, explanation)
+    chinese = {Decision.RELEASE: "释放", Decision.FORFEIT: "扣除"}
+    title = Title(en=f"Hold {name} {VERBS[decision]}", zh=f"{chinese[decision]}保留款{name}")
+    return Part(claim, hold.clause, title, why.amount, why)
 
 
 def _stored(part: Part) -> dict[str, Any]:
@@ -167,7 +149,7 @@ async def _release(
     hold.require(request.amount)
     part = part_of(hold, request.amount)
     if hold.kind is HoldKind.RETENTION:
-        document = await _retention_released(connection, order, terms, hold, part)
+        document = await _retention_released(connection, order, terms, hold, part, request)
     else:
         document = await _RELEASED[hold.effect](connection, order, terms, hold, part, request)
     return await _decided(connection, order, terms, hold, request, "released", document)
@@ -353,7 +335,12 @@ _FORFEITED = {
 
 
 async def _retention_released(
-    connection: Connection, order: Order[A], terms: Agreement, hold: Hold, part: Taxed
+    connection: Connection,
+    order: Order[A],
+    terms: Agreement,
+    hold: Hold,
+    part: Taxed,
+    request: Request,
 ) -> str | None:
     retention = terms.contract.retention
     assert retention
@@ -372,7 +359,7 @@ async def _retention_released(
         title=title,
         amount=part.net,
         prices="net",
-        explanation=_retained_explanation(terms, hold, part.net, retained),
+        explanation=_retained_explanation(terms, hold, part.net, retained, request),
     )
     priced = draft(terms.contract, (line,))
     release = await issue(connection, order, terms, priced, "invoice", Purpose.RETENTION)
@@ -399,7 +386,7 @@ async def _retention_forfeited(
     lines = [
         line
         for number, gross in retained
-        for line in await _lost_lines(connection, order, terms, hold, number, gross)
+        for line in await _lost_lines(connection, order, terms, hold, number, gross, request)
     ]
     priced = draft(terms.contract, lines)
     (alone, *others) = [number for number, _ in retained]
@@ -428,6 +415,7 @@ async def _lost_lines(
     hold: Hold,
     number: str,
     gross: Money,
+    request: Request,
 ) -> list[Line]:
     """What a credit note takes back of an invoice that retains that much."""
     assert terms.contract.retention
@@ -444,7 +432,7 @@ async def _lost_lines(
             part,
             claim=f"{order.key}:{number}/{line.line}",
             clause=hold.clause,
-            explanation=_retained_explanation(terms, hold, part.net, [(number, gross)]),
+            explanation=_retained_explanation(terms, hold, part.net, [(number, gross)], request),
             untaxed=untaxed,
         )
         for line, part in parts
@@ -483,10 +471,15 @@ def _inside(part: Taxed, gross: Money) -> Taxed:
 
 
 def _retained_explanation(
-    terms: Agreement, hold: Hold, amount: Money, retained: list[tuple[str, Money]]
+    terms: Agreement,
+    hold: Hold,
+    amount: Money,
+    retained: list[tuple[str, Money]],
+    request: Request,
 ) -> Explanation:
+    (decided,) = _parts(request)
     return Explanation(
-        what=f"retention {hold.id.rpartition('.')[2]}",
+        what=decided.explanation.what,
         amount=amount,
         contract=f"{terms.contract.id}@v{terms.contract.version}",
         clause=hold.clause,
@@ -500,11 +493,15 @@ def _retained_explanation(
 
 @dataclass(frozen=True)
 class StepDue:
-    """The next step of a retention clause: when it is due, and what it releases, net."""
+    """The next step of a retention clause: when it is due, what it releases, net, and why."""
 
     terms: RetentionStep
     due_at: datetime
-    amount: Money
+    explanation: Explanation
+
+    @property
+    def amount(self) -> Money:
+        return self.explanation.amount
 
 
 async def retention_due(connection: Connection, terms: Agreement, hold: Hold) -> StepDue | None:
@@ -527,12 +524,12 @@ async def retention_due(connection: Connection, terms: Agreement, hold: Hold) ->
         )
     }
     steps = sorted(retention.release, key=lambda step: add_period(live_on, step.after))
-    until = Money(0, hold.placed.currency).exact
+    until = Fraction(0)
     for step in steps:
         until += step.share
         if step.id not in done:
-            amount = hold.placed.share(until) - hold.decided - hold.reserved
-            return StepDue(step, calendar.period_after(live_on, step.after), amount)
+            why = of_step(terms.contract, hold, step, live_on, until)
+            return StepDue(step, calendar.period_after(live_on, step.after), why)
     return None
 
 

@@ -4,6 +4,7 @@ from activities.agreement import Agreement
 from activities.postgres import Connection
 from contracts.commercial import HoldClocks, HoldEffect, HoldKind
 from contracts.errors import NotFound, TransitionError
+from contracts.explanation import Explanation
 from contracts.money import Money
 from lifecycle.hold import Hold
 from lifecycle.orders import A, Order
@@ -102,12 +103,18 @@ async def move(
     movement: str,
     amount: Money,
     tax: Money | None = None,
+    explanation: Explanation | None = None,
 ) -> None:
-    """Write what was placed, released or forfeited: net, and the tax inside an invoiced part."""
+    """Write what was placed, released or forfeited: net, and the tax inside an invoiced part.
+
+    Args:
+        explanation: why so much is placed; what leaves a hold has a decision with its own.
+    """
     await connection.execute(
         """
-        insert into hold_movement (hold_id, movement, amount_minor, tax_minor, key, occurred_at)
-        values ($1, $2, $3, $4, $5, $6)
+        insert into hold_movement
+            (hold_id, movement, amount_minor, tax_minor, key, occurred_at, explanation)
+        values ($1, $2, $3, $4, $5, $6, $7)
         """,
         hold_id,
         movement,
@@ -115,6 +122,7 @@ async def move(
         tax.minor if tax else 0,
         order.key,
         order.at,
+        explanation and explanation.model_dump(mode="json"),
     )
 
 

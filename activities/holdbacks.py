@@ -18,6 +18,7 @@ from contracts.fields import Title, percent
 from contracts.money import Money
 from lifecycle.approval import RequestState, missing
 from lifecycle.bet import IndicatorVerdict
+from lifecycle.hold_reasons import of_holdback
 from lifecycle.invoice import Draft, Purpose, draft, fixed_fee_line
 from lifecycle.ledger import Account, Refundable, earned, invoiced, stake_opened
 from lifecycle.orders import (
@@ -86,7 +87,8 @@ async def _place(connection: Connection, order: PlaceHoldback) -> Placed:
         invoice_line=1 if number else None,
     )
     if priced is None or number is None:
-        await move(connection, order, hold_id, "placed", amount)
+        why = of_holdback(terms.contract)
+        await move(connection, order, hold_id, "placed", amount, explanation=why)
         await post(connection, order, terms, stake_opened(amount, fee=holdback.fee, hold=hold_id))
     else:
         await _placed_on_invoice(connection, order, terms, hold_id, number, priced)
@@ -127,8 +129,8 @@ async def _placed_on_invoice(
     """Earned and invoiced in one: withheld, or to be paid and refundable."""
     fee = terms.contract.holdback.fee
     withheld = terms.contract.holdback.effect is HoldEffect.WITHHOLD_PAYMENT
-    tax = priced.tax if withheld else None
-    await move(connection, order, hold_id, "placed", priced.net, tax)
+    tax, why = priced.tax if withheld else None, of_holdback(terms.contract)
+    await move(connection, order, hold_id, "placed", priced.net, tax, why)
     await post(
         connection, order, terms, earned(priced.net, fee=fee, revenue=Account.REVENUE_AT_RISK)
     )
@@ -177,7 +179,6 @@ async def _settle(connection: Connection, order: ReleaseHoldback | ForfeitHoldba
             request_id=request_id,
             effect_key=order.key,
             reason=f"verdict of window {order.window}",
-            evidence=None,
             parts=tuple(
                 _part(order, each) for each in verdict.indicators if _won(order, each).minor
             ),

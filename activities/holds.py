@@ -4,7 +4,7 @@ from temporalio import activity
 
 from activities.agreement import Agreement, agreement, working_days_of
 from activities.approvals import CarriedOut, ask, carries_out
-from activities.hold_decisions import ask_to_decide, line_of, retention_due
+from activities.hold_decisions import ask_to_decide, line_of, one_part, retention_due
 from activities.hold_rows import change, hold_of, insert_hold, move, named_in_contract
 from activities.ledger import post
 from activities.postgres import Connection, Pool, once
@@ -12,7 +12,7 @@ from activities.timeline import happened
 from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.errors import NotAuthorised, TermsError, TransitionError
 from contracts.events import EventType
-from contracts.explanation import Input
+from contracts.explanation import Explanation, Input
 from contracts.money import Money
 from lifecycle.approval import Request
 from lifecycle.hold import (
@@ -27,6 +27,7 @@ from lifecycle.hold import (
     first_clock,
     require_open,
 )
+from lifecycle.hold_reasons import as_asked, as_placed, of_all_free
 from lifecycle.invoice import draft, milestone_lines
 from lifecycle.ledger import payment_withheld, refund_reserved, stake_opened
 from lifecycle.orders import A, Order
@@ -220,12 +221,16 @@ async def _placed(
         request.payload | {"key": request.id, "workflow_id": order.workflow_id, "at": order.at}
     )
     await _require_room(connection, terms, asked)
-    await put_hold(connection, order, terms, asked, terms.contract.approvals.clause)
+    await put_hold(connection, order, terms, asked, as_placed(terms.contract, asked))
     return CarriedOut(amount=request.amount)
 
 
 async def put_hold(
-    connection: Connection, order: Order[A], terms: Agreement, asked: PlaceHold, clause: str
+    connection: Connection,
+    order: Order[A],
+    terms: Agreement,
+    asked: PlaceHold,
+    explanation: Explanation,
 ) -> None:
     """Write the hold with its movement and its postings; the order has the key of the effect."""
     hold_id = f"eng.{terms.engagement_id}.hold.{asked.hold}"
@@ -236,7 +241,7 @@ async def put_hold(
         connection,
         order,
         hold_id=hold_id,
-        clause=clause,
+        clause=explanation.clause,
         kind=asked.kind,
         effect=asked.effect,
         fee=fee,
@@ -268,7 +273,7 @@ async def put_hold(
                 invoice=line.billed.number,
                 revenue=line.revenue,
             )
-    await move(connection, order, hold_id, "placed", asked.amount, tax)
+    await move(connection, order, hold_id, "placed", asked.amount, tax, explanation)
     await post(connection, order, terms, group)
     await happened(
         connection,
@@ -292,6 +297,16 @@ async def _decide(connection: Connection, order: DecideHold) -> Requested:
             f"hold {hold.id} is decided by the verdicts of bet {hold.bet}; what a verdict gives, and "
             "was turned down, is asked for with `tollkeeper approval ask-again`"
         )
+    effect_key = f"{hold.id}:decide:{order.key.rpartition('.')[2]}"
+    why = as_asked(
+        terms.contract,
+        hold,
+        order.decision,
+        order.amount,
+        by=order.by,
+        reason=order.reason,
+        evidence=order.evidence,
+    )
     return await ask_to_decide(
         connection,
         order,
@@ -300,9 +315,9 @@ async def _decide(connection: Connection, order: DecideHold) -> Requested:
         order.decision,
         order.amount,
         request_id=order.key,
-        effect_key=f"{hold.id}:decide:{order.key.rpartition('.')[2]}",
+        effect_key=effect_key,
         reason=order.reason,
-        evidence=order.evidence,
+        parts=(one_part(hold, order.decision, effect_key, why),),
     )
 
 
@@ -419,18 +434,21 @@ async def _end_clock(connection: Connection, order: EndHoldClock) -> HoldMoved:
         await change(connection, hold, after)
         return HoldMoved(hold=hold.id, state=after.state, due_at=None)
     assert hold.clocks
+    clause, effect_key = hold.clocks.clause, f"{hold.id}:default"
+    decision, reason = Decision(default), f"silence: clause {clause}"
+    why = of_all_free(terms.contract, hold, decision, clause, reason=reason)
     await ask_to_decide(
         connection,
         order,
         terms,
         hold,
-        Decision(default),
+        decision,
         hold.free,
         request_id=f"eng.{terms.engagement_id}.request.{hold.id.rpartition('.')[2]}-default",
-        effect_key=f"{hold.id}:default",
-        reason=f"silence: clause {hold.clocks.clause}",
-        evidence=None,
-        by_clause=hold.clocks.clause,
+        effect_key=effect_key,
+        reason=reason,
+        parts=(one_part(hold, decision, effect_key, why),),
+        by_clause=clause,
     )
     after = await hold_of(connection, order.engagement_id, order.hold)
     return HoldMoved(hold=hold.id, state=after.state, due_at=after.due_at)
@@ -442,6 +460,7 @@ async def _retention_step(
     """A step of the clause is due: only time had to pass, so the clause releases."""
     step = await retention_due(connection, terms, hold)
     if step is not None and step.due_at == order.due_at and step.amount.minor:
+        effect_key = f"{hold.id}:{step.terms.id}"
         await ask_to_decide(
             connection,
             order,
@@ -450,9 +469,9 @@ async def _retention_step(
             Decision.RELEASE,
             step.amount,
             request_id=f"eng.{terms.engagement_id}.request.{step.terms.id}",
-            effect_key=f"{hold.id}:{step.terms.id}",
+            effect_key=effect_key,
             reason=f"step {step.terms.id} of clause {step.terms.clause} is due",
-            evidence=None,
+            parts=(one_part(hold, Decision.RELEASE, effect_key, step.explanation),),
             by_clause=step.terms.clause,
         )
     after = await hold_of(connection, order.engagement_id, hold.id)

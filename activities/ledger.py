@@ -48,10 +48,10 @@ async def post(
     *,
     part: str | None = None,
     reverses: int | None = None,
-) -> None:
+) -> str:
     """Write a journal group of an engagement: `post_to` its journal."""
     where = journal(terms, order.at)
-    await post_to(connection, order, where, group, part=part, reverses=reverses)
+    return await post_to(connection, order, where, group, part=part, reverses=reverses)
 
 
 async def post_to(
@@ -62,13 +62,14 @@ async def post_to(
     *,
     part: str | None = None,
     reverses: int | None = None,
-) -> None:
-    """Write a journal group. Its key is the order's key and its E-number.
+) -> str:
+    """Write a journal group, and say its key, which is the order's key and its E-number.
 
     Args:
         part: tells groups apart where one order posts several of one E-number.
         reverses: id of the group that this one mirrors (E30).
     """
+    key = ":".join(filter(None, (order.key, group.code, part)))
     group_id = await connection.fetchval(
         """
         insert into journal_group
@@ -76,7 +77,7 @@ async def post_to(
              effective_on, digest, reverses)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning id
         """,
-        ":".join(filter(None, (order.key, group.code, part))),
+        key,
         order.key,
         group.code,
         where.engagement_id,
@@ -110,6 +111,7 @@ async def post_to(
             for line, posting in enumerate(group.postings, start=1)
         ],
     )
+    return key
 
 
 def digest(group: Group) -> str:

@@ -2,7 +2,7 @@
 
 from activities.agreement import Agreement
 from activities.approvals import CarriedOut
-from activities.hold_decisions import ask_to_decide
+from activities.hold_decisions import ask_to_decide, one_part
 from activities.hold_rows import hold_of
 from activities.holds import put_hold, room_for
 from activities.postgres import Connection, write_effect
@@ -11,8 +11,9 @@ from contracts.commercial import Decision, HoldEffect, HoldKind, MissHold
 from contracts.events import EventType
 from contracts.money import Money
 from lifecycle.approval import digest_of
-from lifecycle.bet import Reading
+from lifecycle.bet import Reading, reading_input
 from lifecycle.hold import HoldState
+from lifecycle.hold_reasons import of_all_free, of_miss
 from lifecycle.miss import cured, misses
 from lifecycle.orders import A, Order
 from lifecycle.orders.holds import PlaceHold
@@ -81,9 +82,9 @@ async def _place(
             because=f"milestone {milestone.id} is {where}, or nothing of it is left to hold",
         )
         return
-    if (asked.amount - room).minor > 0:
-        asked = asked.model_copy(update={"amount": room})
-    await put_hold(connection, asked, terms, asked, clause.clause)
+    why = of_miss(terms.contract, clause, terms.indicators[clause.indicator], missed, room)
+    asked = asked.model_copy(update={"amount": why.amount})
+    await put_hold(connection, asked, terms, asked, why)
     digest = digest_of(asked.model_dump(mode="json"))
     done = CarriedOut(amount=asked.amount)
     await write_effect(connection, asked.key, digest, done, terms.engagement_id)
@@ -104,6 +105,12 @@ async def _cured(
     if hold.state is not HoldState.CURING or met is None or not in_time or not hold.free.minor:
         return
     day = met.measured_on.isoformat()
+    reason = f"cured: {clause.indicator} {met.value:f} on {day}"
+    effect_key = f"{hold_id}:cured:{day}"
+    reading = reading_input("found", terms.indicators[clause.indicator], met)
+    why = of_all_free(
+        terms.contract, hold, Decision.RELEASE, clause.clause, reason=reason, given=(reading,)
+    )
     await ask_to_decide(
         connection,
         order.model_copy(update={"by": f"clause:{clause.clause}"}),
@@ -112,7 +119,7 @@ async def _cured(
         Decision.RELEASE,
         hold.free,
         request_id=f"eng.{terms.engagement_id}.request.{clause.id}-cured-{day}",
-        effect_key=f"{hold_id}:cured:{day}",
-        reason=f"cured: {clause.indicator} {met.value:f} on {day}",
-        evidence=met.evidence,
+        effect_key=effect_key,
+        reason=reason,
+        parts=(one_part(hold, Decision.RELEASE, effect_key, why),),
     )

@@ -140,10 +140,19 @@ class Source:
     customer: str
     credit: Money
     reserved: Money
+    refunds: tuple[str, ...]
+    """Those that reserve it."""
 
     @property
     def free(self) -> Money:
         return self.credit - self.reserved
+
+    @property
+    def besides(self) -> str:
+        """What of it is not free, and why, to go on a sentence with; empty where all of it is."""
+        if not self.refunds:
+            return ""
+        return f", {self.reserved} is reserved by {', '.join(self.refunds)}"
 
 
 async def source_of(connection: Connection, source: str) -> Source:
@@ -175,12 +184,15 @@ async def source_of(connection: Connection, source: str) -> Source:
     # A statement of its own: it sees what was committed while the one above waited.
     credit = await connection.fetchrow(
         """
+        with reserving as (
+            select * from refund
+            where source = $1 and state in ('requested', 'approved', 'sent', 'unknown')
+        )
         select coalesce(sum(case p.side when 'C' then p.amount_minor else -p.amount_minor end), 0)::bigint
                    as credit_minor,
                (array_agg(g.customer order by g.id desc))[1] as customer,
-               (select coalesce(sum(amount_minor), 0)::bigint from refund
-                where source = $1 and state in ('requested', 'approved', 'sent', 'unknown'))
-                   as reserved_minor
+               (select coalesce(sum(amount_minor), 0)::bigint from reserving) as reserved_minor,
+               array(select refund_id from reserving order by refund_id) as refunds
         from posting p join journal_group g on g.id = p.group_id
         where p.account = '2300'
           and p.item = any($1::text || array(select refund_id from refund where source = $1))
@@ -195,6 +207,7 @@ async def source_of(connection: Connection, source: str) -> Source:
         customer=credit["customer"] or row["customer"],
         credit=Money(credit["credit_minor"], row["currency"]),
         reserved=Money(credit["reserved_minor"], row["currency"]),
+        refunds=tuple(credit["refunds"]),
     )
 
 
@@ -489,8 +502,8 @@ async def _assign(
 def _require_whole(receipt: BankReceipt, source: Source) -> None:
     if source.free != receipt.amount:
         raise TransitionError(
-            f"{receipt.id}: found {source.free} of {receipt.amount} {receipt.amount.currency} left, "
-            "expected all of it: take back first what it paid, and end its refunds"
+            f"{receipt.id}: found {source.free} of {receipt.amount} {receipt.amount.currency} left"
+            f"{source.besides}, expected all of it: take back first what it paid, and end its refunds"
         )
 
 
@@ -539,7 +552,7 @@ async def _post_payment(
     connection: Connection, order: Order[A], terms: Agreement, source: str, part: Part
 ) -> None:
     group = credit_applied(part.amount, source=source, invoice=part.invoice)
-    await post(connection, order, terms, group, part=part.invoice)
+    posted = await post(connection, order, terms, group, part=part.invoice)
     await happened(
         connection,
         order,
@@ -548,6 +561,7 @@ async def _post_payment(
         invoice=part.invoice,
         source=source,
         amount=str(part.amount),
+        group=posted,
     )
 
 
@@ -559,7 +573,7 @@ async def _apply(connection: Connection, order: ApplyCredit) -> Applied:
     source = await source_of(connection, order.source)
     require_same(source, terms)
     claim = await claim_on(connection, terms, order.invoice)
-    amount = applicable(order.amount, source.free, claim, source.id)
+    amount = applicable(order.amount, source.free, claim, source.id, source.besides)
     part = Part(invoice=claim.invoice, amount=amount)
     await _post_payment(connection, order, terms, source.id, part)
     return Applied(source=source.id, invoice=claim.invoice, amount=amount)
@@ -602,7 +616,7 @@ async def _take_back(
     """Mirror one application (E30)."""
     amount = Money(row["amount_minor"], row["currency"])
     group = mirror(credit_applied(amount, source=row["source"], invoice=row["invoice"]))
-    await post(connection, order, terms, group, part=str(row["id"]), reverses=row["id"])
+    posted = await post(connection, order, terms, group, part=str(row["id"]), reverses=row["id"])
     await happened(
         connection,
         order,
@@ -612,6 +626,7 @@ async def _take_back(
         source=row["source"],
         amount=str(amount),
         reason=reason,
+        group=posted,
     )
     return amount
 

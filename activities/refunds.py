@@ -252,7 +252,7 @@ async def _request(connection: Connection, order: RequestRefund) -> Requested:
     if not 0 < order.amount.minor <= source.free.minor:
         raise TransitionError(
             f"{source.id}: found {order.amount} {order.amount.currency} to pay back, expected more "
-            f"than 0 and at most {source.free}: {source.credit} is left, {source.reserved} reserved"
+            f"than 0 and at most {source.free}: {source.credit} is left{source.besides}"
         )
     await connection.execute(
         """

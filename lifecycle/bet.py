@@ -144,12 +144,7 @@ def _indicator_verdict(
             Input(name="weight", value=str(terms.weight), source=f"clause {terms.clause}"),
             Input(name="baseline", value=f"{terms.baseline:f}", source=f"clause {terms.clause}"),
             Input(name="target", value=f"{terms.target:f}", source=f"clause {terms.clause}"),
-            Input(
-                name="actual",
-                value=f"{reading.value:f} {indicator.unit}",
-                source=f"{reading.source}, {reading.measured_on.isoformat()}, n={reading.sample}",
-                evidence=reading.evidence,
-            ),
+            reading_input("actual", indicator, reading),
         ),
         steps=(
             Calculation(
@@ -180,6 +175,16 @@ def _indicator_verdict(
         released=released,
         forfeited=stake - released,
         explanation=explanation,
+    )
+
+
+def reading_input(name: str, indicator: Indicator, reading: Reading) -> Input:
+    """A reading as an input, with its source, its day, its sample and what proves it."""
+    return Input(
+        name=name,
+        value=f"{reading.value:f} {indicator.unit}",
+        source=f"{reading.source}, {reading.measured_on.isoformat()}, n={reading.sample}",
+        evidence=reading.evidence,
     )
 
 

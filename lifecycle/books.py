@@ -101,6 +101,7 @@ CORRECTED_BY = {
     "E30": "book what was reversed anew: a reversal is not reversed",
     "E31": "decide about the hold",
     "E32": "decide about the hold",
+    "E33": "bill the milestones: they deduct only what is left of the advance",
 }
 """What to do where a mirror would leave a document, a hold or a limit behind that says otherwise."""
 

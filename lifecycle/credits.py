@@ -10,12 +10,16 @@ from contracts.money import Money
 from lifecycle.invoice import BilledLine
 from lifecycle.tax import Taxed
 
+ELSEWHERE = "what is held, disputed or written off is decided on there"
+"""Where the rest of an invoice is that is neither open nor paid."""
+
 
 class Room(BaseModel):
     """What can be credited of an invoice, gross: what is open of it, and what was paid."""
 
     model_config = ConfigDict(frozen=True)
 
+    invoice: str
     open: Money
     paid: Money
 
@@ -24,7 +28,16 @@ class Room(BaseModel):
         return self.open + self.paid
 
     def settled(self, gross: Money) -> Money:
-        """What of a credit was paid before, and becomes the customer's credit."""
+        """What of a credit was paid before, and becomes the customer's credit: what is open goes first.
+
+        Raises:
+            TransitionError: more than is open and paid.
+        """
+        if (self.whole - gross).minor < 0:
+            raise TransitionError(
+                f"{self.invoice}: found {gross} {gross.currency} to credit, expected at most "
+                f"{self.whole}: {self.open} is open and {self.paid} paid; {ELSEWHERE}"
+            )
         return Money(max((gross - self.open).minor, 0), gross.currency)
 
 
@@ -49,7 +62,7 @@ def in_turn(
     if rest.minor:
         raise TransitionError(
             f"found {net} {net.currency} to credit, expected at most the {net - rest} that is open "
-            "or paid of the invoices; what is held, disputed or written off is decided on there"
+            f"or paid of the invoices; {ELSEWHERE}"
         )
     return parts
 

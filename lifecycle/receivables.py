@@ -118,8 +118,14 @@ def _fill(received: Money, claims: Iterable[Claim]) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def applicable(wanted: Money | None, credit: Money, claim: Claim, source: str) -> Money:
+def applicable(
+    wanted: Money | None, credit: Money, claim: Claim, source: str, besides: str = ""
+) -> Money:
     """What of a credit goes to an invoice: as asked, or as much as both allow.
+
+    Args:
+        credit: what is free.
+        besides: what is reserved of it, for the message.
 
     Raises:
         TransitionError: nothing is left or open, or less than asked.
@@ -130,7 +136,7 @@ def applicable(wanted: Money | None, credit: Money, claim: Claim, source: str) -
         found = "nothing" if wanted is None else f"{wanted} {wanted.currency}"
         raise TransitionError(
             f"{source} to {claim.invoice}: found {found} to apply, expected more than 0 and at most "
-            f"{most} {most.currency} ({credit} is left of it, {claim.open} is open)"
+            f"{most} {most.currency} ({credit} is left of it{besides}, {claim.open} is open)"
         )
     return amount
 

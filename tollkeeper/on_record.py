@@ -260,11 +260,13 @@ async def _defaults(connection: Connection, engagement_id: str) -> dict[str, str
 async def _claims(connection: Connection, engagement_id: str) -> list[Claim]:
     rows = await connection.fetch(
         """
-        select p.account, p.invoice, p.hold, p.item, p.currency,
+        select p.account, p.hold, p.item, p.currency,
+               coalesce(p.invoice, max(p.advanced)) as invoice,
                sum(case p.side when a.normal then p.amount_minor else -p.amount_minor end) as minor
         from (
             select account, side, amount_minor, currency, hold, group_id,
                    case when account in ('1110', '1120', '1130') then invoice end as invoice,
+                   case when account = '2110' and side = 'C' then invoice end as advanced,
                    case when account in ('1130', '2110') then item end as item
             from posting where account in ('1110', '1120', '1130', '2110', '2200')
         ) p

@@ -55,7 +55,10 @@ class Process(View):
 
 
 class Engagement(View):
-    """Where an engagement stands; `held` and `invoiced` are net, credit notes taken off."""
+    """Where an engagement stands; `held` and `invoiced` are net, credit notes taken off.
+
+    What an invoice retains is invoiced; an advance is, as far as it is not deducted yet.
+    """
 
     id: str
     contract: str
@@ -93,6 +96,8 @@ class HoldBalance(View):
 
     id: str
     engagement: str
+    timezone: str
+    """Of the contract."""
     book: Book
     clause: str
     kind: HoldKind
@@ -326,7 +331,9 @@ async def holds_of(connection: Connection, engagement_id: str | None) -> list[Ho
     """The holds of one engagement, or all, in a snapshot that sees more."""
     rows = await connection.fetch(
         """
-        select h.*, e.book from hold_balance h join engagement e using (engagement_id)
+        select h.*, e.book, c.document->>'timezone' as timezone
+        from hold_balance h join engagement e using (engagement_id)
+        join contract_version c on c.contract_id = e.contract_id and c.version = e.contract_version
         where $1::text is null or engagement_id = $1 order by hold_id
         """,
         engagement_id,
@@ -419,7 +426,9 @@ async def money_table(pool: Pool, engagement_id: str) -> list[FeeMoney]:
             ) as buckets (bucket, minor)
             where engagement_id = $1 group by fee, bucket
             union all
-            select l.fee, i.document, sum(l.net_minor - l.deferred_minor), sum(l.tax_minor)
+            select l.fee, i.document,
+                   coalesce(sum(l.net_minor) filter (where i.purpose <> 'retention'), 0),
+                   sum(l.tax_minor)
             from invoice i join invoice_line l using (number)
             where i.engagement_id = $1 and i.purpose <> 'advance' group by l.fee, i.document
             """,
@@ -518,10 +527,12 @@ async def _engagements(connection: Connection, engagement_id: str | None) -> lis
         select e.*, c.document->'title' as title, c.document->>'currency' as currency,
             (select coalesce(sum(held_minor), 0) from hold_balance h
              where h.engagement_id = e.engagement_id) as held_minor,
+            -- What was retained is invoiced already; the invoice of its release only taxes it.
             (select coalesce(sum(
                  case document when 'invoice' then 1 else -1 end
-                 * (net_minor - deferred_minor - advance_minor + advance_tax_minor)
-             ), 0) from invoice i where i.engagement_id = e.engagement_id) as invoiced_minor
+                 * (net_minor - advance_minor + advance_tax_minor)
+             ), 0) from invoice i
+             where i.engagement_id = e.engagement_id and purpose <> 'retention') as invoiced_minor
         from engagement e join contract_version c
           on c.contract_id = e.contract_id and c.version = e.contract_version
         where $1::text is null or e.engagement_id = $1
@@ -592,6 +603,7 @@ def _hold(row: Row) -> HoldBalance:
     return HoldBalance(
         id=row["hold_id"],
         engagement=row["engagement_id"],
+        timezone=row["timezone"],
         book=row["book"],
         clause=row["clause"],
         kind=row["kind"],
@@ -753,7 +765,7 @@ async def _explain_hold(connection: Connection, hold_id: str) -> Explained | Non
         return None
     movements = await connection.fetch(
         """
-        select m.key, coalesce(d.explanations, '[]') as explanations
+        select m.key, coalesce(d.explanations, jsonb_build_array(m.explanation)) as explanations
         from hold_movement m left join decision_record d using (key)
         where m.hold_id = $1 order by m.id
         """,
@@ -761,11 +773,13 @@ async def _explain_hold(connection: Connection, hold_id: str) -> Explained | Non
     )
     deciding = await connection.fetch(
         """
-        select * from process where engagement_id = $1 and kind = 'value_bet' and subject = $2
+        select * from process
+        where engagement_id = $1 and (kind = 'value_bet' and subject = $2 or workflow_id = $3)
         order by workflow_id
         """,
         hold["engagement_id"],
         hold["bet"],
+        hold_id,
     )
     held = money(hold["held_minor"], hold["currency"])
     return Explained(
@@ -774,6 +788,7 @@ async def _explain_hold(connection: Connection, hold_id: str) -> Explained | Non
             Explanation.model_validate(explanation)
             for movement in movements
             for explanation in movement["explanations"]
+            if explanation
         ),
         journal=await _journal(connection, [movement["key"] for movement in movements]),
         waiting=tuple(wait for wait in map(_waiting, deciding) if wait),
@@ -854,6 +869,16 @@ async def currency_of(pool: Pool, engagement_id: str) -> str:
     async with snapshot(pool) as connection:
         await _require(connection, engagement_id)
         return (await contract_of(connection, engagement_id)).currency
+
+
+async def timezone_of(pool: Pool, engagement_id: str) -> str:
+    """The time zone of an engagement's contract.
+
+    Raises:
+        NotFound: no such engagement.
+    """
+    async with snapshot(pool) as connection:
+        return (await contract_of(connection, engagement_id)).timezone
 
 
 async def _require(connection: Connection, engagement_id: str | None) -> None:

@@ -16,6 +16,7 @@ from contracts.fields import Title, percent
 from contracts.indicators import Indicator
 from contracts.money import Money, allocate
 from contracts.step_plan import Lead
+from lifecycle.advance import recoverable
 from lifecycle.approval import Request, RequestState, missing, with_authority
 from lifecycle.bet import Reading, Verdict, reading_for, stakes
 from lifecycle.hold import OPEN, HoldState
@@ -615,7 +616,7 @@ def _unsettled(
             case Account.RECEIVABLE_DISPUTED:
                 yield _in_dispute(records, claim)
             case Account.ADVANCES:
-                yield _advance(records, claim)
+                yield from _advance(records, claim)
             case _:
                 hold = records.hold(claim.hold or "")
                 if hold.bet is not None:
@@ -695,18 +696,37 @@ def _in_dispute(records: Records, claim: Claim) -> Unsettled:
     )
 
 
-def _advance(records: Records, claim: Claim) -> Unsettled:
+def _advance(records: Records, claim: Claim) -> Iterator[Unsettled]:
+    """What the milestones to come deduct, and apart from it what they do not come to."""
     advance = records.contract.advance
-    share = f"{percent(advance.recovered)} of " if advance else ""
-    before = [m for m in records.contract.milestones if not records.is_billed(m)]
-    return Unsettled(
+    rest = Unsettled(
         what=f"advance {claim.item}",
         amount=claim.amount,
         reason=Reason.ADVANCE,
-        why=f"deducted by {share}the milestones to come",
+        why="no milestone to come deducts it; `tollkeeper credit` gives it back",
         clause=advance.clause if advance else None,
-        awaited=_front(records, before),
+        invoice=claim.invoice,
     )
+    before = [m for m in records.contract.milestones if not records.is_billed(m)]
+    deducted = min(_to_be_deducted(records, before), claim.amount, key=lambda each: each.minor)
+    if advance and deducted.minor:
+        why = f"deducted by {percent(advance.recovered)} of the milestones to come"
+        later = {"amount": deducted, "why": why}
+        yield rest.model_copy(update=later | {"awaited": _front(records, before)})
+    if (claim.amount - deducted).minor:
+        yield rest.model_copy(update={"amount": claim.amount - deducted})
+
+
+def _to_be_deducted(records: Records, before: Sequence[Milestone]) -> Money:
+    """What those milestones would deduct of the advance, net."""
+    contract, advance = records.contract, records.contract.advance
+    if advance is None:
+        return Money(0, contract.currency)
+    to_come = {each.id for each in before}
+    amount = recoverable(contract, {m.id for m in contract.milestones} - to_come)
+    if contract.fee(advance.fee).prices == "net":
+        return amount
+    return amount.share(1 / (1 + contract.tax_of(advance.fee).rate))
 
 
 # What is asked for.

@@ -8,6 +8,7 @@ from lifecycle.ledger.accounts import Account
 from lifecycle.ledger.cash import credit_applied, received, refunded
 from lifecycle.ledger.changes import delta_credited, delta_invoiced, earned_anew
 from lifecycle.ledger.corrections import (
+    advance_credited,
     credited,
     dispute_opened,
     dispute_rejected,
@@ -59,6 +60,7 @@ __all__ = [
     "Posting",
     "Refundable",
     "Side",
+    "advance_credited",
     "advance_invoiced",
     "balanced",
     "block_lifted",

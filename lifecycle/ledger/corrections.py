@@ -67,6 +67,24 @@ def service_credited(
     return group("E25", _credit_note(nets, taxes, invoice, note, settled))
 
 
+def advance_credited(
+    net: Money, taxes: Amounts, *, advance: str, invoice: str, note: str, settled: Money
+) -> Group:
+    """E33: a credit note gives back what no invoice will deduct of an advance; nothing was earned with it.
+
+    Args:
+        settled: what was paid of that part, gross: it becomes the customer's credit.
+    """
+    return group(
+        "E33",
+        [
+            debit(Account.ADVANCES, net, invoice=invoice, item=advance),
+            *vat_taken_back(taxes, invoice),
+            *given_back(total(net, taxes), settled, invoice, note),
+        ],
+    )
+
+
 def written_off(loss: Money, relief: Amounts, *, invoice: str) -> Group:
     """E26: an open part will not be paid; `relief` is the tax of it that the law gives back."""
     return group(

@@ -182,6 +182,7 @@ class RuleDispute(Order[Requested]):
 class CreditReason(StrEnum):
     ERROR = "error"
     GOODWILL = "goodwill"
+    ADVANCE = "advance"
 
 
 class RequestCredit(Order[Requested]):

@@ -292,6 +292,19 @@ DAMAGES = [
         "found advance",
     ),
     (
+        "advances-in-ledger",
+        "update invoice set advance_minor = advance_minor + 1 where number = 'QM-INV-2024-000016'",
+        "QM-INV-2024-000014: found left 0.00, expected -0.01",
+    ),
+    (
+        "advances-in-ledger",
+        """
+        update invoice set advance_minor = advance_minor + 1, advance_tax_minor = advance_tax_minor + 1
+        where number = 'QM-INV-2024-000016'
+        """,
+        "QM-INV-2024-000014: found 0.01 more tax deducted and credited than invoiced",
+    ),
+    (
         "retention-to-date",
         """
         update invoice set retained_minor = retained_minor - 1

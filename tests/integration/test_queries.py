@@ -229,6 +229,7 @@ async def test_a_decision_is_explained_by_its_key_and_a_hold_by_all_of_them(pool
     found = await explain(pool, "eng.B1.hold.HB1")
     assert found.subject == "hold eng.B1.hold.HB1, 216000.00 CNY held"
     assert [str(tree.amount) for tree in found.explanations] == [
+        "540000.00",  # placed
         "216000.00",
         "35996.40",
         "72003.60",

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contracts.commercial import Decision, HoldEffect, HoldKind
+from contracts.commercial import Advance, Decision, HoldEffect, HoldKind
 from contracts.contract import Contract, SettlementWindow
 from contracts.document import read_contract
 from contracts.events import EventType
+from contracts.fields import Title
 from contracts.money import Money
 from contracts.setting import Book, ClockKind
 from lifecycle.approval import Request, RequestState
@@ -65,6 +67,7 @@ def hold(name: str, held: int, **fields: Any) -> HoldBalance:
     given = {
         "id": f"eng.E1.hold.{name}",
         "engagement": "E1",
+        "timezone": "Asia/Shanghai",
         "book": Book.SANDBOX,
         "clause": "8.1",
         "kind": HoldKind.ADMIN_BLOCK,
@@ -509,6 +512,46 @@ def test_what_invoices_keep_back_is_gross_and_no_part_of_what_is_not_billed(
     assert found.total.difference == yuan(0)
 
 
+@pytest.mark.parametrize(
+    ("billed", "expected"),
+    [
+        # A quarter of M2, M3 and M4, 900,000.00, is more than what is left.
+        (("M1",), [("170000.00", "deducted by 25% of the milestones to come")]),
+        # A quarter of M4, 270,000.00.
+        (
+            ("M1", "M2", "M3"),
+            [
+                ("67500.00", "deducted by 25% of the milestones to come"),
+                ("102500.00", "no milestone to come deducts it; `tollkeeper credit` gives it back"),
+            ],
+        ),
+        (
+            ("M1", "M2", "M3", "M4"),
+            [("170000.00", "no milestone to come deducts it; `tollkeeper credit` gives it back")],
+        ),
+    ],
+)
+def test_what_no_milestone_deducts_of_an_advance_is_to_be_credited(
+    contract: Contract, billed: tuple[str, ...], expected: list[tuple[str, str]]
+) -> None:
+    advance = Advance(
+        id="AD1",
+        clause="3.4",
+        title=Title(en="Advance"),
+        fee="project",
+        amount=yuan(170_000),
+        recovered=Fraction(1, 4),
+    )
+    known = records(
+        contract.model_copy(update={"advance": advance}),
+        booked=frozenset({f"{MICRO}:fee", *(f"eng.E1.milestone.{id}:bill" for id in billed)}),
+        claims=[Claim("2110", yuan(170_000), "I1", item="AD1")],
+    )
+    found = compose(known).returnable
+    assert [(str(each.amount), each.why) for each in found] == expected
+    assert {(each.invoice, each.clause) for each in found} == {("I1", "3.4")}
+
+
 def test_what_a_credit_note_took_back_is_never_billed(contract: Contract) -> None:
     taken = TakenBack("CN1", "project", "4.1", "dispute", "I1", yuan(1_000))
     known = operating(
@@ -594,6 +637,8 @@ def test_the_command_prints_the_identity_and_fails_where_it_does_not_hold(
     monkeypatch.setattr(command, "in_the_records", lambda look: compose(right))
     command.why_not("E1")
     printed = capsys.readouterr().out
+    for title in ("Not billed yet", "By reason"):
+        assert f"{title}, in the contract's prices\n" in printed
     assert "milestone M1             4.1     360,000.00  evidence" in printed
     assert (
         "billed 100,000.00 + not billed yet 1,800,000.00 + never billed 0.00 = fees 1,900,000.00 CNY"

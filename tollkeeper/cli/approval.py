@@ -3,6 +3,7 @@
 from cyclopts import App
 
 from activities.approvals import Approvals
+from contracts.calendar import local_date
 from lifecycle.approval import RequestState
 from lifecycle.orders.approvals import (
     AskAgain,
@@ -11,8 +12,14 @@ from lifecycle.orders.approvals import (
     SignRequest,
     WithdrawRequest,
 )
-from tollkeeper.cli.common import Asked, at_the_desk, in_the_records, instruction
-from tollkeeper.cli.screen import TABLES, Output, dump, out, table
+from tollkeeper.cli.common import (
+    Asked,
+    at_the_desk,
+    contract_time,
+    in_the_records,
+    instruction,
+)
+from tollkeeper.cli.screen import TABLES, Output, dump, out, table, when
 from tollkeeper.office import Office
 from tollkeeper.views.approvals import Approval, approval, approvals
 
@@ -50,7 +57,7 @@ def list_requests(
             (
                 row.id, row.decision.value, row.subject, row.amount, row.amount.currency,
                 row.requested_by, row.state.value, _signed(row),
-                ", ".join(row.can_sign), row.expires_at.date(),
+                ", ".join(row.can_sign), local_date(row.expires_at, row.timezone),
             )
             for row in rows
         ],
@@ -72,13 +79,13 @@ def show(engagement: str, request: str, /, *, output: Output = TABLES) -> None:
         f"[bold]{found.id}[/]  {found.decision.value} of {found.amount} {found.amount.currency}: "
         f"{found.state.value}"
     )
-    out.print(f"asked by {found.requested_by} at {found.requested_at.isoformat()}")
+    zone = found.timezone
+    out.print(f"asked by {found.requested_by} at {when(found.requested_at, zone)} {zone}")
     if found.signed:
         out.print(f"signed by {', '.join(found.signed)} ({len(found.signed)} of {found.needed})")
     if found.can_sign:
-        out.print(
-            f"can be signed by {', '.join(found.can_sign)} until {found.expires_at.isoformat()}"
-        )
+        until = when(found.expires_at, zone)
+        out.print(f"can be signed by {', '.join(found.can_sign)} until {until}")
     if found.decided_by:
         out.print(f"decided by {found.decided_by}{': ' + found.reason if found.reason else ''}")
     table(
@@ -184,7 +191,8 @@ def told(requested: Requested, output: Output) -> None:
         out.print(f"{name}: {requested.state.value} by {requested.decided_by}")
     else:
         signed = ", ".join(requested.signed) or "nobody yet"
+        until = contract_time(requested.request, requested.expires_at)
         out.print(
             f"{name}: pending, signed by {signed}; can be signed by "
-            f"{', '.join(requested.missing) or 'nobody'} until {requested.expires_at.isoformat()}"
+            f"{', '.join(requested.missing) or 'nobody'} until {until}"
         )

@@ -20,8 +20,9 @@ from contracts.commands import Command, Receipt
 from contracts.document import PATTERNS
 from contracts.errors import TermsError
 from contracts.fields import DAY, read_day, read_instant
-from tollkeeper.cli.screen import Output, busy, dump, out
+from tollkeeper.cli.screen import Output, busy, dump, out, when
 from tollkeeper.office import Office, records, visit
+from tollkeeper.queries import timezone_of
 from tollkeeper.settings import Settings
 
 T = TypeVar("T")
@@ -130,6 +131,16 @@ def in_the_records(look: Callable[[Pool], Awaitable[T]]) -> T:
                 return await look(pool)
 
     return running(looking())
+
+
+def contract_time(id: str, instant: datetime) -> str:
+    """An instant for people, in the contract's own time.
+
+    Args:
+        id: of a request, a hold, or whatever is named `eng.ENGAGEMENT.` and so on.
+    """
+    engagement = id.split(".")[1]
+    return when(instant, in_the_records(lambda pool: timezone_of(pool, engagement)))
 
 
 async def signed(office: Office, engagement: str, asked: Asked) -> dict[str, Any]:

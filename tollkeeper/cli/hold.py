@@ -1,10 +1,12 @@
 """`tollkeeper hold`: placed, released, forfeited, cured, disputed."""
 
+from datetime import date
 from typing import Literal
 
 from cyclopts import App
 
 from activities.holds import Holds
+from contracts.calendar import local_date
 from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.money import parse_amount
 from lifecycle.orders.approvals import Requested
@@ -18,10 +20,16 @@ from lifecycle.orders.holds import (
     ServeCureNotice,
 )
 from tollkeeper.cli.approval import told
-from tollkeeper.cli.common import Asked, at_the_desk, in_the_records, instruction
+from tollkeeper.cli.common import (
+    Asked,
+    at_the_desk,
+    contract_time,
+    in_the_records,
+    instruction,
+)
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table
 from tollkeeper.office import Office
-from tollkeeper.queries import currency_of, holds
+from tollkeeper.queries import HoldBalance, currency_of, holds
 
 
 def register(parent: App) -> None:
@@ -57,13 +65,18 @@ def list_holds(engagement: str | None = None, /, *, output: Output = TABLES) -> 
         [
             (
                 row.id, row.clause, row.kind.value, row.effect.value, row.on,
-                "disputed" if row.disputed else row.state.value, row.due_at and row.due_at.date(),
+                "disputed" if row.disputed else row.state.value, _day(row),
                 row.placed, row.held, row.reserved if row.reserved.minor else None,
                 row.released, row.forfeited, row.placed.currency,
             )
             for row in rows
         ],
     )  # fmt: skip
+
+
+def _day(row: HoldBalance) -> date | None:
+    """The day of the contract's own time on which its clock ends."""
+    return local_date(row.due_at, row.timezone) if row.due_at else None
 
 
 def place(
@@ -292,7 +305,7 @@ def close_dispute(
 def _moved(moved: HoldMoved, output: Output, became: str | None = None) -> None:
     if output.json:
         return dump(moved)
-    until = f" until {moved.due_at.isoformat()}" if moved.due_at else ""
+    until = f" until {contract_time(moved.hold, moved.due_at)}" if moved.due_at else ""
     if moved.disputed:
         until = ", disputed: its clocks stand still"
     out.print(f"{moved.hold}: {became or moved.state.value.replace('_', ' ') + until}")

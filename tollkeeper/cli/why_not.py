@@ -49,7 +49,7 @@ def _show(found: WhyNot) -> None:
     )
     if found.waiting:
         table(
-            "Not billed yet, net",
+            "Not billed yet, in the contract's prices",
             ["what", "clause", "amount>", "reason", "because", *WAIT],
             [
                 (line.what, line.clause, *_why(line), *_wait(line.awaited, found))
@@ -58,7 +58,7 @@ def _show(found: WhyNot) -> None:
         )
     if found.never:
         table(
-            "Never billed, net",
+            "Never billed, in the contract's prices",
             ["what", "clause", "amount>", "reason", "because", "explain"],
             [
                 (line.what, line.clause, *_why(line), line.decision or line.document)
@@ -81,7 +81,7 @@ def _show(found: WhyNot) -> None:
         )  # fmt: skip
     if found.by_reason:
         table(
-            "By reason, net",
+            "By reason, in the contract's prices",
             ["reason", "amount>"],
             [(part.reason.value, part.amount) for part in found.by_reason],
         )

@@ -1646,6 +1646,25 @@ class Book:
                 ]
         raise ValueError(f"{number} is not issued before it is corrected")
 
+    def bills_advance(self, number: str) -> bool:
+        return any((paper.number, paper.purpose) == (number, "advance") for paper in self.papers)
+
+    def require_performance(self, number: str) -> None:
+        """An advance is deducted or credited, and nothing else."""
+        if self.bills_advance(number):
+            raise ValueError(f"{number} bills an advance, nothing that was delivered")
+
+    def advance_left(self) -> Billed | None:
+        """The line that billed the advance, with what was deducted and credited of it as taken."""
+        for paper in self.papers:
+            if (paper.document, paper.purpose) == ("invoice", "advance"):
+                (line,) = self.lines_of(paper.number)
+                left = -self.balance(ADVANCES, item=self.terms["advance"]["id"])
+                deducted = sum(each.advance.tax for each in self.papers)
+                line.taken = Taxed(line.whole.net - left, line.taken.tax + deducted)
+                return line
+        return None
+
     def line_at(self, number: str, position: int) -> Billed:
         for line in self.lines_of(number):
             if line.position == position:
@@ -1703,21 +1722,34 @@ class Book:
         )
 
     def require_amount(self, request: Json, net: int, invoice: str) -> None:
-        """What authority was measured against is the net, unless others were credited meanwhile."""
-        at = self.request_at(request) / "amount"
+        """What authority was measured against is the net, unless others were credited meanwhile.
+
+        Of an advance, as much may have been deducted.
+        """
+        at, since = self.request_at(request) / "amount", self.documents_since(request)
+        bills_advance = self.bills_advance(invoice)
         between = [
-            group
-            for group in self.groups
-            if group["effect_key"] != self.key
-            and any(
-                line["invoice"] == invoice and line["account"] == REDUCED
-                for line in group["postings"]
-            )
+            paper
+            for paper in self.papers
+            if paper.number in since
+            and paper.key != self.key
+            and (paper.on(invoice) or (bills_advance and paper.advance.net))
         ]
         if request["amount"] != self.b.full(net) and between:
-            self.b.notes.append(f"{at}: other credits of {invoice} came between")
+            self.b.notes.append(f"{at}: other credits or deductions of {invoice} came between")
             return
         agree(at, request["amount"], self.b.full(net))
+
+    def documents_since(self, request: Json) -> set[str]:
+        """The numbers of documents that the timeline tells of after it tells of a request."""
+        found = set()
+        asked = False
+        kinds = ("approval.requested", "invoice.issued", "credit_note.issued")
+        for _, event in self.b.events(*kinds):
+            if asked and event["type"] != "approval.requested":
+                found.add(event["facts"]["number"])
+            asked = asked or event["facts"].get("request") == request["id"]
+        return found
 
     def revenue_of(self, number: str) -> str:
         (purpose,) = (paper.purpose for paper in self.papers if paper.number == number)
@@ -1959,21 +1991,17 @@ def _retain(book: Book, paper: Paper) -> None:
 
 def _deduct(book: Book, paper: Paper) -> tuple[str, str] | None:
     """The advance's share of the fee's net, at most what is left of it and what is to be paid."""
-    advance = book.terms.get("advance")
-    left = -book.balance(ADVANCES, item=advance["id"]) if advance else 0
-    if not left:
+    line = book.advance_left()
+    if line is None:
         return None
-    (of_advance,) = (each for each in book.papers if each.purpose == "advance")
-    (line,) = book.lines_of(of_advance.number)
-    deducted = sum(each.advance.tax for each in book.papers)
+    advance = book.terms["advance"]
     payable = paper.whole.gross - paper.retained.gross - paper.withheld.gross
     room = payable * line.whole.net // line.whole.gross
     recovered = rounded(paper.of_fee(advance["fee"]).net * share(advance["recovered"]))
-    net = min(recovered, left, room)
+    net = min(recovered, line.left.net, room)
     if net <= 0:
         return None
-    taken = Taxed(line.whole.net - left, line.taken.tax + deducted)
-    tax = next_by_net(line.whole, taken, net).tax
+    tax = next_by_net(line.whole, line.taken, net).tax
     paper.advance = Taxed(net, min(tax, taxes(paper.lines).get(line.line.code, 0)))
     return advance["id"], line.line.code
 
@@ -2070,6 +2098,7 @@ def _hold_asked(book: Book, request: Json) -> None:
     agree(book.request_at(request) / "amount", request["amount"], asked["amount"])
     number, _, position = (asked["line"] or "").rpartition("/")
     if number:
+        book.require_performance(number)
         fee = book.line_at(number, int(position)).line.fee
     else:
         milestone = one(book.terms["milestones"], asked["milestone"])
@@ -2421,13 +2450,13 @@ def _by_what_is_left(lines: list[Billed], gross: int) -> list[tuple[Billed, Taxe
 
 
 def _credit_lines(
-    book: Book, invoice: str, chosen: list[int], gross: int, claim: str
+    book: Book, billed: list[Billed], chosen: list[int], gross: int, claim: str
 ) -> list[Line]:
-    billed = [line for line in book.lines_of(invoice) if not chosen or line.position in chosen]
     lines = []
-    for line, part in _by_what_is_left(billed, gross):
+    among = [line for line in billed if not chosen or line.position in chosen]
+    for line, part in _by_what_is_left(among, gross):
         reason = {"steps": [{"exact": book.b.plain(part.gross)}, {"exact": book.b.plain(part.net)}]}
-        name = f"{claim}:{invoice}/{line.position}"
+        name = f"{claim}:{line.number}/{line.position}"
         lines.append(line.back(part, name, line.line.clause, reason))
     return lines
 
@@ -2447,13 +2476,25 @@ def _credited(book: Book, code: str, paper: Paper, settled: dict[str, int], *, p
 
 
 def _credit_asked(book: Book, request: Json) -> None:
+    """E23; E33 where it gives back what is left of the advance, which earned nothing."""
     payload = request["payload"]
     invoice, gross = payload["invoice"], book.b.minor(payload["amount"])
-    lines = _credit_lines(book, invoice, payload["lines"], gross, payload["credit"])
-    settled = {invoice: book.settled(invoice, gross)}
-    paper = book.issue(book.paper("credit_note", "correction", lines, corrects=invoice))
+    require_part(gross, _rooms(book, [invoice])[invoice])
+    settled, of_advance = book.settled(invoice, gross), book.bills_advance(invoice)
+    left = book.advance_left() if of_advance else None
+    billed = [left] if left else book.lines_of(invoice)
+    lines = _credit_lines(book, billed, payload["lines"], gross, payload["credit"])
+    purpose = "advance" if of_advance else "correction"
+    paper = book.issue(book.paper("credit_note", purpose, lines, corrects=invoice))
     book.require_amount(request, paper.net, invoice)
-    _credited(book, "E23", paper, settled, parts=False)
+    if not of_advance:
+        return _credited(book, "E23", paper, {invoice: settled}, parts=False)
+    book.post(
+        "E33",
+        debit(ADVANCES, paper.net, invoice=invoice, item=book.terms["advance"]["id"]),
+        *_taken_back(lines, invoice),
+        *_given_back(gross, settled, invoice, paper.number),
+    )
 
 
 def _dispute_ruled(book: Book, request: Json) -> None:
@@ -2465,7 +2506,7 @@ def _dispute_ruled(book: Book, request: Json) -> None:
     at = book.request_at(request) / "payload"
     agree(at, payload, {"disputed": b.plain(disputed), "invoice": invoice})
     agree(At("disputes.json", dispute["id"]), dispute, {"upheld": b.full(upheld)})
-    lines = _credit_lines(book, invoice, dispute["lines"], upheld, book.key)
+    lines = _credit_lines(book, book.lines_of(invoice), dispute["lines"], upheld, book.key)
     paper = book.issue(book.paper("credit_note", "dispute", lines, corrects=invoice))
     book.require_amount(request, paper.net, invoice)
     of = {"invoice": invoice, "item": dispute["id"]}
@@ -2498,6 +2539,7 @@ def _dispute(book: Book) -> None:
     dispute = one(b["disputes"], name)
     amount, invoice = b.minor(dispute["amount"]), dispute["invoice"]
     of = {"invoice": invoice, "item": name}
+    book.require_performance(invoice)
     if book.key == dispute["key"]:
         unpaid = book.balance(OPEN, invoice=invoice)
         if dispute["lines"]:
@@ -2652,6 +2694,7 @@ def _service_credited(book: Book, request: Json) -> None:
     before = sum(paper.net for paper in book.papers if paper.purpose == "service_credit")
     if before + amount > limit:
         raise ValueError(f"{b.full(before + amount)} credited, beyond the limit {b.full(limit)}")
+    book.require_performance(wanted["invoice"])
     billed = [line for line in book.lines_of(wanted["invoice"]) if line.line.fee == fee["id"]]
     inputs = [{"value": b.plain(amount)}, {}, {"value": b.plain(before)}]
     lines = [

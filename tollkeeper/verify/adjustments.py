@@ -1,4 +1,4 @@
-"""Caps, gain share and service credits: recomputed from contract, documents and reports."""
+"""Caps, advances, gain share and service credits: recomputed from contract, documents and reports."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -85,6 +85,38 @@ def _caps_reserved(row: Row) -> Iterator[str]:
             amount = parse_amount(text.partition(" ")[0], row["currency"])
             reserved[level] = reserved.get(level, zero(row)) + amount
     yield from _levels_differ(row, "reserved", reserved)
+
+
+@invariant(
+    "advances-in-ledger",
+    "c.5-3",
+    "What is left of an advance is what was invoiced, less what was deducted and credited",
+    """
+    select i.number as name, i.currency, i.net_minor, i.tax_minor, d.*, n.*, coalesce((
+               select sum(case p.side when 'C' then p.amount_minor else -p.amount_minor end)
+               from posting p join journal_group g on g.id = p.group_id
+               where g.engagement_id = i.engagement_id and p.account = '2110'
+           ), 0) as left_minor
+    from invoice i
+    cross join lateral (
+        select coalesce(sum(advance_minor - advance_tax_minor), 0) as deducted_minor,
+               coalesce(sum(advance_tax_minor), 0) as deducted_tax_minor
+        from invoice where engagement_id = i.engagement_id
+    ) d
+    cross join lateral (
+        select coalesce(sum(net_minor), 0) as credited_minor,
+               coalesce(sum(tax_minor), 0) as credited_tax_minor
+        from invoice_line where corrects_number = i.number
+    ) n
+    where i.purpose = 'advance' and i.document = 'invoice' order by i.number
+    """,
+)
+def _advances_in_ledger(row: Row) -> Iterator[str]:
+    left = amount_of(row, "net") - amount_of(row, "deducted") - amount_of(row, "credited")
+    tax = amount_of(row, "tax") - amount_of(row, "deducted_tax") - amount_of(row, "credited_tax")
+    yield from differs("left", amount_of(row, "left"), left)
+    if tax.minor < 0:
+        yield f"found {-tax} more tax deducted and credited than invoiced, expected at most all of it"
 
 
 @invariant(

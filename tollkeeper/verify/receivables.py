@@ -74,7 +74,7 @@ def _cash_adds_up(row: Row) -> Iterator[str]:
     from (
         select g.book, g.entity as seller, g.customer, p.currency, {SIGNED} as credit_minor,
                0 as received_minor,
-               case when g.code in ('E18', 'E23', 'E25') then {SIGNED} else 0 end as credited_minor,
+               case when g.code in ('E18', 'E23', 'E25', 'E33') then {SIGNED} else 0 end as credited_minor,
                case when 'E08' in (g.code, undone.code) then -({SIGNED}) else 0 end as applied_minor,
                0 as refunded_minor
         from posting p join journal_group g on g.id = p.group_id

@@ -17,6 +17,8 @@ class Approval(View):
 
     id: str
     engagement: str
+    timezone: str
+    """Of the contract."""
     decision: Decision
     subject: str
     amount: Money
@@ -68,6 +70,7 @@ async def approvals(
                         exclude={"workflow_id", "engagement_id", "effect_key", "amount"}
                     ),
                     engagement=request.engagement_id,
+                    timezone=contract.timezone,
                     amount=request.amount,
                     can_sign=tuple(missing(request, contract)) if open_ else (),
                     document=row["document"],

@@ -268,9 +268,17 @@ class Everything:
         micro = await self.one.pool.fetchval("select number from invoice where purpose = 'micro'")
         await self.house.signed(await self.house.credit("C1", invoice, 777))
         await self.house.signed(await self.house.write_off("W1", micro, 5))
+        await self.advance_credited()
         await adjustments.granted(self.one, "SC1", invoice, 3_000)
         asked = await adjustments.granted(self.one, "SC2", invoice, 7_000)
         await adjustments.signed(self.one, asked)
+
+    async def advance_credited(self) -> None:
+        """Before M3 and M4 deduct the rest."""
+        number = await self.one.pool.fetchval(
+            "select number from invoice where purpose = 'advance'"
+        )
+        await self.house.signed(await self.house.credit("C2", number, 1_111))
 
     async def misses_its_limit(self) -> None:
         for day in ("2025-02-03", "2025-03-03", "2025-04-03"):

@@ -45,7 +45,7 @@ from lifecycle.orders.holds import (
     PlaceHold,
     ServeCureNotice,
 )
-from tests.integration.money.everything import Told
+from tests.integration.money import everything
 from tollkeeper.queries import balances, holds, invoices
 from tollkeeper.verify import verify
 from tollkeeper.views.approvals import approval
@@ -479,7 +479,9 @@ async def test_a_step_of_retention_needs_no_working_days_of_a_year_that_has_none
         limit=Fraction(1, 60),
         release=(step,),
     )
-    one = Told(pool, contract.model_copy(update={"retention": retention}), "E1", ClockKind.TEST)
+    one = everything.Told(
+        pool, contract.model_copy(update={"retention": retention}), "E1", ClockKind.TEST
+    )
     await one.live()
     released = await Desk(one).clock_ended("RT1")
     assert released.state is HoldState.SETTLED

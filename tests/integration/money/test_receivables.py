@@ -12,6 +12,7 @@ from activities.postgres import Pool
 from activities.receivables import take_in
 from activities.refunds import Refunds
 from contracts.errors import KeyReused, NotAuthorised, NotFound, TermsError, TransitionError
+from contracts.events import EventType
 from contracts.money import Money
 from contracts.setting import Book, ClockKind
 from lifecycle.approval import RequestState
@@ -20,6 +21,7 @@ from lifecycle.receivables import Age, DisputeState, RefundState
 from tests.integration.conftest import Story
 from tests.integration.money.house import M1, M2, MICRO, NOW, House, came, invoiced, yuan
 from tests.provider import paying
+from tollkeeper.queries import timeline
 from tollkeeper.verify import verify
 from tollkeeper.views.receivables import ageing, disputes, receipt, receipts, refunds
 
@@ -199,13 +201,42 @@ async def test_a_receipt_does_not_bounce_before_it_came_in(house):
 # Refunds.
 
 
+async def test_two_payments_alike_are_two_events_as_they_are_two_postings(house):
+    await house.took(came("TX1", 1_000))
+    for command in ("1", "2"):
+        await house.applied("QM/CN62/TX1", MICRO, 400, command)
+    await house.unapplied("QM/CN62/TX1", MICRO)
+    told = [
+        (event.type, event.facts["amount"], event.facts["group"])
+        for event in await timeline(house.pool, "E1")
+        if event.type in (EventType.PAYMENT_APPLIED, EventType.PAYMENT_TAKEN_BACK)
+    ]
+    assert [(kind, amount) for kind, amount, _ in told] == [
+        (EventType.PAYMENT_APPLIED, "400.00"),
+        (EventType.PAYMENT_APPLIED, "400.00"),
+        (EventType.PAYMENT_TAKEN_BACK, "400.00"),
+        (EventType.PAYMENT_TAKEN_BACK, "400.00"),
+    ]
+    posted = await house.pool.fetch(
+        "select key from journal_group where code in ('E08', 'E30') order by id"
+    )
+    assert [group for *_, group in told] == [row["key"] for row in posted]
+
+
 async def test_a_refund_is_reserved_then_approved_then_paid_by_hand(house):
     await house.took(came("TX1", 1_000))
     requested = await house.refund("R1", "QM/CN62/TX1", 600)
-    with pytest.raises(TransitionError, match=r"at most 400.00"):
-        await house.applied("QM/CN62/TX1", M1, 401)
-    with pytest.raises(TransitionError, match=r"at most 400.00: 1000.00 is left, 600.00 reserved"):
+    reserved = r"600\.00 is reserved by eng\.E1\.refund\.R1"
+    with pytest.raises(
+        TransitionError, match=rf"\(400\.00 is left of it, {reserved}, 106000\.00 is"
+    ):
+        await house.applied("QM/CN62/TX1", MICRO, 401)
+    with pytest.raises(TransitionError, match=rf"at most 400\.00: 1000\.00 is left, {reserved}"):
         await house.refund("R2", "QM/CN62/TX1", 401)
+    with pytest.raises(
+        TransitionError, match=rf"400\.00 of 1000\.00 CNY left, {reserved}, expected"
+    ):
+        await house.bounced("QM/CN62/TX1")
     with pytest.raises(TransitionError, match="expected it to be approved first"):
         await house.settled("R1", RefundState.CONFIRMED)
     assert (await house.signed(requested)).state is RequestState.APPROVED

@@ -13,7 +13,7 @@ from contracts.document import read_contract
 from contracts.errors import CapExceeded, TransitionError
 from contracts.fields import Title
 from contracts.money import Money, round_half_away
-from lifecycle.advance import require_recoverable
+from lifecycle.advance import recoverable, require_left, require_recoverable
 from lifecycle.caps import Level, authorised, by_level, changes, price
 from lifecycle.credits import Room, in_turn
 from lifecycle.gain_share import Report, billed_again, fee_to_date, true_up
@@ -263,8 +263,19 @@ ADVANCE = Advance(
 def test_an_advance_is_at_most_what_the_milestones_to_come_deduct():
     contract = CONTRACT.model_copy(update={"advance": ADVANCE})
     require_recoverable(contract, set())  # a quarter of 1,260,000
+    assert recoverable(contract, {"M1"}) == cny(225_000)
     with pytest.raises(TransitionError, match=r"315000\.00 CNY .* at most the 225000\.00"):
         require_recoverable(contract, {"M1"})
+
+
+def test_of_an_advance_no_more_is_credited_than_is_left_of_it():
+    """Of 106 gross, 53 is deducted."""
+    require_left(billed("A", cny(100), taken=50_00), cny(53))
+    with pytest.raises(
+        TransitionError,
+        match=r"A: found 54\.00 CNY .* the 53\.00 that is left .* of 106\.00, 53\.00",
+    ):
+        require_left(billed("A", cny(100), taken=50_00), cny(54))
 
 
 def test_a_contract_without_the_clause_has_no_advance_and_no_service_credit():
@@ -307,7 +318,7 @@ def billed(number: str, net: Money, taken: int = 0) -> BilledLine:
 
 def test_a_credit_goes_over_its_lines_in_turn():
     lines = [billed("A", cny(100)), billed("B", cny(100))]
-    rooms = {name: Room(open=cny(106), paid=cny(0)) for name in "AB"}
+    rooms = {name: Room(invoice=name, open=cny(106), paid=cny(0)) for name in "AB"}
     parts = in_turn(lines, rooms, cny(150))
     assert [(line.number, part) for line, part in parts] == [
         ("A", Taxed(cny(100), cny(6))),
@@ -317,10 +328,14 @@ def test_a_credit_goes_over_its_lines_in_turn():
 
 def test_a_credit_leaves_out_what_is_held_or_disputed_of_an_invoice():
     """Of 106 gross, 53 is neither open nor paid."""
-    rooms = {"A": Room(open=cny(13), paid=cny(40))}
+    rooms = {"A": Room(invoice="A", open=cny(13), paid=cny(40))}
     ((_, part),) = in_turn([billed("A", cny(100))], rooms, cny(50))
     assert part == Taxed(cny(50), cny(3))
     assert rooms["A"].settled(part.gross) == cny(40)
+    with pytest.raises(
+        TransitionError, match=r"A: found 54\.00 CNY .* 13\.00 is open and 40\.00 paid"
+    ):
+        rooms["A"].settled(cny(54))
     with pytest.raises(TransitionError, match=r"found 51\.00 CNY .* at most the 50\.00"):
         in_turn([billed("A", cny(100))], rooms, cny(51))
 
@@ -340,7 +355,8 @@ def test_a_credit_is_within_what_is_left_of_each_line_and_open_or_paid_of_each_i
     for position, (net, taken, share) in enumerate(given_lines):
         line = billed(str(position), Money(net, "CNY"), int(net * taken))
         lines.append(line)
-        rooms[line.number] = Room(open=line.left.gross.share(share), paid=Money(0, "CNY"))
+        open_part = line.left.gross.share(share)
+        rooms[line.number] = Room(invoice=line.number, open=open_part, paid=Money(0, "CNY"))
     net = Money(int(sum(line.left.net.minor for line in lines) * wanted), "CNY")
     try:
         parts = in_turn(lines, rooms, net)

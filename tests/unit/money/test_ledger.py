@@ -19,6 +19,7 @@ from lifecycle.ledger import (
     Posting,
     Refundable,
     Side,
+    advance_credited,
     advance_invoiced,
     balanced,
     block_lifted,
@@ -188,6 +189,9 @@ EVENTS: dict[str, Event] = {
     ),
     "E32 refund_reserved": lambda net, tax: refund_reserved(
         net, fee=FEE, hold=HOLD, invoice=INVOICE, revenue=Account.REVENUE_FIXED
+    ),
+    "E33 advance_credited": lambda net, tax: advance_credited(
+        net + net, taxed(tax + tax), advance="A1", invoice=INVOICE, note=NOTE, settled=net
     ),
 }
 
@@ -372,6 +376,11 @@ E31 payment_withheld
 E32 refund_reserved
   4000 D 1000.00  project HB1 INV-4  -
   2200 C 1000.00  project HB1 INV-4  -
+E33 advance_credited
+  2110 D 2000.00  -       -   INV-4  A1
+  2400 D  120.00  -       -   INV-4  S
+  1100 C 1120.00  -       -   INV-4  CN-2
+  2300 C 1000.00  -       -   INV-4  CN-2
 """
 
 
@@ -672,6 +681,31 @@ def test_an_advance_deducted_in_parts_ends_at_exactly_zero(
 
 
 @property_of
+@given(drawn=partitions(), paid=shares)
+def test_an_advance_credited_in_parts_leaves_nothing_and_what_was_paid_is_the_customers(
+    drawn: tuple[Money, Money, Parts], paid: Fraction
+) -> None:
+    """What is open goes first; no revenue comes of it."""
+    net, tax, parts = drawn
+    payment = (net + tax).share(paid)
+    groups = [advance_invoiced(net, taxed(tax), advance="A1", invoice=INVOICE)]
+    if payment.minor:
+        groups += [received(payment, receipt="B1")]
+        groups += [credit_applied(payment, source="B1", invoice=INVOICE)]
+    rest = net + tax - payment
+    for part, part_tax in parts:
+        settled = Money(max((part + part_tax - rest).minor, 0), net.currency)
+        rest = Money(max((rest - part - part_tax).minor, 0), net.currency)
+        group = advance_credited(
+            part, taxed(part_tax), advance="A1", invoice=INVOICE, note=NOTE, settled=settled
+        )
+        groups.append(group)
+    left = balances(groups)
+    assert (left["2110"], left["2400"], left["1100"]) == (0, 0, 0)
+    assert -left["2300"] == payment.minor
+
+
+@property_of
 @given(drawn=partitions(), first_won=st.booleans(), paid=st.booleans())
 def test_a_refundable_part_ends_with_no_refund_liability(
     drawn: tuple[Money, Money, Parts], first_won: bool, paid: bool
@@ -867,4 +901,4 @@ def test_every_function_names_its_e_numbers_and_every_e_number_has_its_function(
     }
     assert named == {(event[:3], re.split(r"[ (]", event)[1]) for event in EVENTS}
     unused = {"E04", "E29"}
-    assert {code for code, _ in named} | unused == {f"E{n:02}" for n in range(1, 33)}
+    assert {code for code, _ in named} | unused == {f"E{n:02}" for n in range(1, 34)}

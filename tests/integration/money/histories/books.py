@@ -24,6 +24,10 @@ KEPT = {"account", "alembic_version"}
 SEEN = {
     "invoices": """
         select s.number, s.engagement_id, i.purpose, i.gross_minor, s.open_minor, s.paid_minor,
+               s.gross_minor - s.credited_minor - (
+                   select coalesce(sum(d.advance_minor), 0) from invoice d
+                   where d.engagement_id = s.engagement_id
+               ) as not_deducted_minor,
                (select json_agg(json_build_object('line', line, 'net', net_minor) order by line)
                 from invoice_line l where l.number = s.number) as lines
         from invoice_settlement s join invoice i using (number) order by i.year, s.number
@@ -140,9 +144,11 @@ class Books:
                 "reset session_replication_role",
             ]
         )
-        self._fingerprint = " union all ".join(
+        of_each = " union all ".join(
             f"select '{table}', count(*), max(xmin::text::bigint) from {table}" for table in tables
         )
+        # The server may look at the tables in any order, several at once.
+        self._fingerprint = f"{of_each} order by 1"
         parts = ", ".join(
             f"(select coalesce(json_agg(q), '[]') from ({query}) q) as {name}"
             for name, query in {"broken": BROKEN, **SEEN}.items()

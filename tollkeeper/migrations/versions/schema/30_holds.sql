@@ -73,6 +73,7 @@ create table hold_movement (               -- written once
     tax_minor    bigint not null default 0 check (tax_minor >= 0),
     key          text not null references effect deferrable initially deferred,
     occurred_at  timestamptz not null,
+    explanation  jsonb,                    -- why so much was placed; what left it has a decision_record
     unique (hold_id, key, movement)
 );
 create index hold_movement_by_hold on hold_movement (hold_id);

@@ -32,7 +32,8 @@ create view invoice_settlement as
             select p.account, coalesce(r.code, g.code) as code,
                    case p.side when 'D' then p.amount_minor else -p.amount_minor end as minor,
                    p.account <> '2300' as claim,
-                   coalesce(r.code, g.code) in ('E12', 'E13', 'E18', 'E22', 'E23', 'E25') as credits
+                   coalesce(r.code, g.code) in ('E12', 'E13', 'E18', 'E22', 'E23', 'E25', 'E33')
+                       as credits
             from posting p
             join journal_group g on g.id = p.group_id
             left join journal_group r on r.id = g.reverses

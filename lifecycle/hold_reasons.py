@@ -1,0 +1,201 @@
+"""Why a hold keeps, gives or takes just that amount: clause, inputs with evidence, steps. Pure."""
+
+from collections.abc import Sequence
+from datetime import date
+from fractions import Fraction
+
+from contracts.commercial import Decision, MissHold, RetentionStep
+from contracts.contract import Contract
+from contracts.explanation import Calculation, Explanation, Input
+from contracts.fields import percent
+from contracts.indicators import Indicator
+from contracts.money import Money
+from lifecycle.bet import Reading, reading_input
+from lifecycle.hold import Hold
+from lifecycle.orders.holds import PlaceHold
+
+VERBS = {Decision.RELEASE: "released", Decision.FORFEIT: "forfeited"}
+
+
+def of_holdback(contract: Contract) -> Explanation:
+    """Why a bet's holdback is placed: a share of its fee."""
+    terms = contract.holdback
+    fee, placed = contract.fee(terms.fee), contract.holdback_amount()
+    return Explanation(
+        what=f"holdback {terms.id}: {percent(terms.rate)} of fee {fee.id}",
+        amount=placed,
+        contract=_version(contract),
+        clause=terms.clause,
+        inputs=(
+            Input(name="fee", value=str(fee.amount), source=f"clause {fee.clause}"),
+            Input(name="rate", value=percent(terms.rate), source=f"clause {terms.clause}"),
+        ),
+        steps=(_rounded("placed = fee * rate", fee.amount.exact * terms.rate, placed),),
+    )
+
+
+def of_miss(
+    contract: Contract,
+    terms: MissHold,
+    indicator: Indicator,
+    misses: Sequence[Reading],
+    room: Money,
+) -> Explanation:
+    """Why a miss places a hold: a share of the milestone, as far as there is room for it."""
+    milestone = contract.milestone(terms.milestone)
+    share = milestone.amount.share(terms.share)
+    steps = (
+        _rounded("placed = milestone * share", milestone.amount.exact * terms.share, share),
+        Calculation(formula="placed = at most what is left to hold", exact=str(room)),
+    )
+    met = "at least" if terms.missed == "below" else "at most"
+    return Explanation(
+        what=f"{indicator.name.en} {terms.missed} {terms.limit:f} in {len(misses)} of the last "
+        f"{terms.of}: {percent(terms.share)} of milestone {milestone.id}",
+        amount=min(share, room, key=lambda amount: amount.minor),
+        contract=_version(contract),
+        clause=terms.clause,
+        inputs=(
+            Input(
+                name="milestone", value=str(milestone.amount), source=f"clause {milestone.clause}"
+            ),
+            Input(name="share", value=percent(terms.share), source=f"clause {terms.clause}"),
+            Input(
+                name="expected",
+                value=f"{met} {terms.limit:f} {indicator.unit}",
+                source=f"clause {terms.clause}",
+            ),
+            *(reading_input("found", indicator, reading) for reading in misses),
+            Input(
+                name="misses",
+                value=f"{len(misses)} of the last {terms.of}, {terms.times} are enough",
+                source=f"clause {terms.clause}",
+            ),
+        ),
+        steps=steps if room.minor < share.minor else steps[:1],
+    )
+
+
+def as_placed(contract: Contract, asked: PlaceHold) -> Explanation:
+    """Why people place a hold: they asked for that amount."""
+    return Explanation(
+        what=f"{asked.hold} placed: {asked.reason}",
+        amount=asked.amount,
+        contract=_version(contract),
+        clause=contract.approvals.clause,
+        inputs=(_asked_for(asked.amount, asked.by, asked.evidence),),
+        steps=(Calculation(formula="placed = asked for", exact=str(asked.amount)),),
+    )
+
+
+def as_asked(
+    contract: Contract,
+    hold: Hold,
+    decision: Decision,
+    amount: Money,
+    *,
+    by: str,
+    reason: str,
+    evidence: str | None,
+) -> Explanation:
+    """Why people decide about just that much: they asked for it."""
+    verb = VERBS[decision]
+    return Explanation(
+        what=f"{_name(hold)} {verb}: {reason}",
+        amount=amount,
+        contract=_version(contract),
+        clause=hold.clause,
+        inputs=(_asked_for(amount, by, evidence), *_held(hold)),
+        steps=(Calculation(formula=f"{verb} = asked for", exact=str(amount)),),
+    )
+
+
+def of_all_free(
+    contract: Contract,
+    hold: Hold,
+    decision: Decision,
+    clause: str,
+    *,
+    reason: str,
+    given: Sequence[Input] = (),
+) -> Explanation:
+    """Why a clause decides about all that is held and not reserved."""
+    verb = VERBS[decision]
+    return Explanation(
+        what=f"{_name(hold)} {verb}: {reason}",
+        amount=hold.free,
+        contract=_version(contract),
+        clause=clause,
+        inputs=(*given, *_held(hold)),
+        steps=(Calculation(formula=f"{verb} = held{_less_reserved(hold)}", exact=str(hold.free)),),
+    )
+
+
+def of_step(
+    contract: Contract, hold: Hold, step: RetentionStep, live_on: date, until: Fraction
+) -> Explanation:
+    """Why a step of a retention releases that much: a share to date of what was retained.
+
+    Args:
+        until: the share of this step and of those before.
+    """
+    due = hold.placed.share(until)
+    released = due - hold.decided - hold.reserved
+    return Explanation(
+        what=f"retention {_name(hold)}, step {step.id}: {percent(until)} of {hold.placed} retained "
+        "to date",
+        amount=released,
+        contract=_version(contract),
+        clause=step.clause,
+        inputs=(
+            Input(name="retained", value=str(hold.placed), source=f"clause {hold.clause}"),
+            Input(name="share to date", value=percent(until), source=f"clause {step.clause}"),
+            Input(
+                name="go-live", value=f"{live_on.isoformat()}, + {step.after}", source="timeline"
+            ),
+            Input(name="decided before", value=str(hold.decided), source=_name(hold)),
+            *_reserved(hold),
+        ),
+        steps=(
+            _rounded("due = retained * share to date", hold.placed.exact * until, due),
+            Calculation(
+                formula=f"released = due - decided before{_less_reserved(hold)}",
+                exact=str(released),
+                rule="rest",
+            ),
+        ),
+    )
+
+
+def _asked_for(amount: Money, by: str, evidence: str | None) -> Input:
+    return Input(name="asked for", value=str(amount), source=by, evidence=evidence)
+
+
+def _held(hold: Hold) -> tuple[Input, ...]:
+    held = f"{hold.held} of {hold.placed} placed"
+    return Input(name="held", value=held, source=_name(hold)), *_reserved(hold)
+
+
+def _reserved(hold: Hold) -> tuple[Input, ...]:
+    """What other requests keep of it, where there are any."""
+    if not hold.reserved.minor:
+        return ()
+    return (Input(name="reserved", value=str(hold.reserved), source="requests"),)
+
+
+def _less_reserved(hold: Hold) -> str:
+    return " - reserved" if hold.reserved.minor else ""
+
+
+def _rounded(formula: str, exact: Fraction, rounded: Money) -> Calculation:
+    return Calculation(
+        formula=formula, exact=str(exact), rounded=str(rounded), rule="R1 half away from zero"
+    )
+
+
+def _name(hold: Hold) -> str:
+    return hold.id.rpartition(".")[2]
+
+
+def _version(contract: Contract) -> str:
+    return f"{contract.id}@v{contract.version}"

@@ -1,0 +1,161 @@
+"""What no invoice will deduct of an advance is credited: the amounts are reckoned by hand."""
+
+import pytest
+
+from activities.postgres import Pool
+from contracts.contract import Contract
+from contracts.errors import NotFound, TransitionError
+from contracts.money import Money, parse_amount
+from contracts.setting import ClockKind
+from lifecycle.receivables import RefundState
+from tests.forgery import said
+from tests.integration.conftest import Story
+from tests.integration.money.everything import Told
+from tests.integration.money.house import House, came, yuan
+from tests.integration.money.test_adjustments import CLAUSES, advanced, is_verified, levels
+from tests.integration.money.test_change_order import read
+from tollkeeper.bundle import bundle
+from tollkeeper.independent import verify
+from tollkeeper.queries import invoice
+from tollkeeper.signing import signer_of
+from tollkeeper.why_not import why_not
+
+MICRO, ADVANCE = "QM-INV-2024-000001", "QM-INV-2024-000002"
+"""106,000.00; 180,000.00 and 10,800.00 of tax, of which each milestone deducts a quarter of its net."""
+
+
+@pytest.fixture
+async def one(pool: Pool, key_account: Contract) -> Story:
+    """An engagement that has proceeded, with its advance invoiced."""
+    made = Told(pool, read(key_account, **CLAUSES), "E1", ClockKind.LIVE)
+    await made.opened()
+    await made.consulted()
+    await made.proceeded()
+    assert (await advanced(made)).number == ADVANCE
+    return made
+
+
+@pytest.fixture
+def house(one: Story) -> House:
+    return House(one.pool, one.id)
+
+
+def cny(amount: str) -> Money:
+    return parse_amount(amount, "CNY")
+
+
+async def accounts(house: House, *codes: str) -> tuple[str, ...]:
+    return tuple([str(await house.account(code)) for code in codes])
+
+
+async def test_an_advance_that_was_paid_is_credited_and_paid_back_and_the_engagement_closes(
+    one, house
+):
+    """Of 190,800.00, 106,000.00 pays the invoice of micro-consulting, 84,800.00 goes back."""
+    await house.took(came("TX1", 190_800, ADVANCE))
+    used = await levels(one)
+    with pytest.raises(TransitionError, match=r"account 2110 \(Advances\) stands at 180000\.00"):
+        await one.closed(shelved=True)
+    note = (await house.signed(await house.credit("C1", ADVANCE, 190_800))).document
+    assert note is not None
+    assert await accounts(house, "2110", "2300", "4090") == ("0.00", "-190800.00", "0.00")
+    assert await house.account("2400") == yuan(-6_000)  # of micro-consulting alone
+    assert await levels(one) == used
+    paper = await invoice(house.pool, note)
+    assert (paper.document, paper.purpose) == ("credit_note", "advance")
+    assert (paper.corrects, paper.net, paper.tax) == (ADVANCE, yuan(180_000), yuan(10_800))
+    assert (await invoice(house.pool, ADVANCE)).status == "CREDITED"
+    assert (await house.applied(note, MICRO)).amount == yuan(106_000)
+    await house.signed(await house.refund("R1", note, 84_800))
+    await house.settled("R1", RefundState.CONFIRMED)
+    assert await accounts(house, "1000", "1100", "2300") == ("106000.00", "0.00", "0.00")
+    assert await is_verified(one)
+    await one.closed(shelved=True)
+
+
+async def test_an_advance_that_is_open_is_credited_off_the_claim(one, house):
+    await house.signed(await house.credit("C1", ADVANCE, 190_800))
+    assert await house.open(ADVANCE) == yuan(0)
+    assert await accounts(house, "1100", "2110", "2300") == ("106000.00", "0.00", "0.00")
+    assert await is_verified(one)
+    await one.closed(shelved=True)
+
+
+async def test_what_was_not_deducted_is_credited_in_parts_that_end_at_exactly_zero(
+    one, house, tmp_path
+):
+    """M1 deducts 90,000.00 and 5,400.00; the client has paid 50,000.00 of 190,800.00.
+
+    The tax of a part is 10,800.00 * (gross to date) / 190,800.00, less that of the parts before:
+    10,800.00 * 128,733.00 / 190,800.00 = 7,286.77, less 5,400.00.
+    """
+    await one.delivered("M1")
+    await house.took(came("TX1", 50_000, ADVANCE))
+    with pytest.raises(
+        TransitionError,
+        match=rf"{ADVANCE}: found 95401\.00 CNY .* at most the 95400\.00 .* of 190800\.00, 95400\.00",
+    ):
+        await house.credit("C0", ADVANCE, 95_401)
+    first = await house.signed(await house.credit("C1", ADVANCE, 33_333))
+    paper = await invoice(house.pool, first.document or "")
+    assert (paper.net, paper.tax) == (cny("31446.23"), cny("1886.77"))
+    second = await house.signed(await house.credit("C2", ADVANCE, 62_067))
+    paper = await invoice(house.pool, second.document or "")
+    assert (paper.net, paper.tax) == (cny("58553.77"), cny("3513.23"))
+    # What M1 deducted, 95,400.00, is what was paid and what is still to be paid.
+    assert await house.open(ADVANCE) == yuan(45_400)
+    assert await accounts(house, "2110", "2300", "4090") == ("0.00", "0.00", "0.00")
+    # 6 % of 100,000 and 360,000: all that was delivered, and nothing else.
+    assert await house.account("2400") == yuan(-27_600)
+    with pytest.raises(TransitionError, match=r"at most the 0\.00 that is left of the advance"):
+        await house.credit("C3", ADVANCE, 1)
+    assert await is_verified(one)
+    signer = signer_of(tmp_path)
+    lines = said(await bundle(one.pool, one.id, signer), signer.fingerprint)
+    assert lines[-1].endswith(f"in {len(verify.CHECKS)} checks")
+    await one.closed(shelved=True)
+
+
+async def test_milestones_deduct_what_a_credit_has_left(one, house):
+    """A quarter of M2 is 67,500.00; of the advance, 180,000.00 - 90,000.00 - 31,446.23 is left."""
+    await one.delivered("M1")
+    await house.signed(await house.credit("C1", ADVANCE, 33_333))
+    billed = await one.delivered("M2")
+    assert (await invoice(house.pool, billed.number)).advance == cny("62067.00")
+    assert await accounts(house, "2110") == ("0.00",)
+    assert (await invoice(house.pool, (await one.delivered("M3")).number)).advance == yuan(0)
+    assert await is_verified(one)
+
+
+async def test_what_a_milestone_deducts_meanwhile_is_not_credited(one, house):
+    """The guard is asked again when it is carried out; the last signature is refused."""
+    asked = await house.credit("C1", ADVANCE, 190_800)
+    await one.delivered("M1")
+    with pytest.raises(TransitionError, match=r"found 190800\.00 CNY .* at most the 95400\.00"):
+        await house.signed(asked)
+    assert await accounts(house, "2110") == ("-90000.00",)
+    assert await is_verified(one)
+
+
+async def test_an_open_part_that_is_written_off_is_not_credited_before_that_is_reversed(one, house):
+    await house.signed(await house.write_off("W1", ADVANCE, 800))
+    with pytest.raises(TransitionError, match=r"at most 190000\.00: 190000\.00 is open and 0\.00"):
+        await house.credit("C1", ADVANCE, 190_800)
+    await house.signed(await house.credit("C1", ADVANCE, 190_000))
+    assert await is_verified(one)
+
+
+@pytest.mark.parametrize(("amount", "lines"), [(1_000, ()), (None, (1,))])
+async def test_an_advance_is_not_disputed(house, amount, lines):
+    with pytest.raises(TransitionError, match=f"{ADVANCE}: found the invoice of an advance"):
+        await house.dispute("D1", ADVANCE, amount, *lines)
+
+
+async def test_only_its_own_line_of_an_advance_is_credited(house):
+    with pytest.raises(NotFound, match="found 'QM-INV-2024-000009'"):
+        await house.credit("C1", "QM-INV-2024-000009", 1)
+
+
+async def test_what_is_left_of_an_advance_names_its_invoice(one):
+    (left,) = (await why_not(one.pool, one.id)).returnable
+    assert (left.what, left.invoice, left.amount) == ("advance ADV1", ADVANCE, yuan(180_000))
