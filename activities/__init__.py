@@ -1,1 +1,1 @@
-"""Everything that touches the outside: one system per file."""
+"""Everything that touches the outside, one system or one kind of effect per file."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from activities.postgres import Connection
 from contracts.calendar import BusinessCalendar, local_date
 from contracts.contract import Contract
-from contracts.errors import NotFound, TransitionError
+from contracts.errors import NotAuthorised, NotFound, TransitionError
 from contracts.events import EventType
 from contracts.fields import canonical
 from contracts.indicators import Indicator
@@ -60,6 +60,19 @@ async def agreement(connection: Connection, engagement_id: str) -> Agreement:
         book=Book(row["book"]),
         proceeded_at=row["proceeded_at"],
     )
+
+
+def require_named(terms: Agreement, person: str) -> None:
+    """Only the contract's people ask for something about its money.
+
+    Raises:
+        NotAuthorised: somebody else.
+    """
+    names = [each.id for each in terms.contract.people().everyone]
+    if person not in names:
+        raise NotAuthorised(
+            f"found {person!r}, expected one of the contract's people: {', '.join(names)}"
+        )
 
 
 async def require_running(connection: Connection, terms: Agreement) -> None:

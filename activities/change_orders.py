@@ -9,15 +9,14 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from temporalio import activity
 
-from activities.agreement import Agreement, agreement
+from activities.agreement import Agreement, agreement, require_named
 from activities.approvals import CarriedOut, ask, carries_out, guards
-from activities.billing import billed_lines, issue
-from activities.caps import authorise_less, authorise_more
-from activities.credit_notes import room_of
+from activities.billing.caps import authorise_less, authorise_more
+from activities.billing.credit_notes import room_of
+from activities.billing.invoices import billed_lines, issue
+from activities.books.journal import post
 from activities.engagements import register_version
-from activities.hold_decisions import line_of
-from activities.holds import require_named
-from activities.ledger import post
+from activities.holds.decisions import line_of
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened
 from contracts.commercial import Decision

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement
-from activities.caps import authorise
+from activities.billing.caps import authorise
 from activities.postgres import Connection, Pool, once, transaction
 from activities.timeline import happened, write_events
 from contracts.contract import Contract

@@ -1,7 +1,7 @@
 """Readings of indicators: written once, corrected by a later reading of the same day."""
 
 from activities.agreement import agreement
-from activities.misses import look_for_misses
+from activities.holds.misses import look_for_misses
 from activities.postgres import Connection, Pool, once
 from activities.timeline import write_events
 from contracts.commands import AddReading

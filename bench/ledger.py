@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from activities.billing import Billing
+from activities.billing.invoices import Billing
 from activities.postgres import connect
 from bench.common import compare, machine
 from bench.settle import (

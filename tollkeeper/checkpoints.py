@@ -16,8 +16,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict
 
+from activities.books.seals import Head, seal
 from activities.postgres import Connection, Pool, transaction
-from activities.seals import Head, seal
 from contracts.errors import NotFound, TransitionError
 from contracts.fields import canonical
 from contracts.setting import Book

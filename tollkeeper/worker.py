@@ -12,19 +12,18 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-# Imported for what they do when a request is decided, or comes to nothing (activities/approvals.py).
-from activities import gain_share, service_credits  # noqa: F401
+from activities import decisions  # noqa: F401  # for what requests do once they are decided
 from activities.approvals import Approvals
-from activities.billing import Billing
+from activities.billing.invoices import Billing
 from activities.change_orders import ChangeOrders
 from activities.edge import Edge
 from activities.engagements import Engagements
 from activities.export import Export, Receivers
 from activities.export.port import Endpoint
-from activities.holdbacks import Holdbacks
-from activities.holds import Holds
+from activities.holds.by_people import Holds
+from activities.holds.holdbacks import Holdbacks
 from activities.postgres import Pool
-from activities.refunds import Refunds
+from activities.receivables.refunds import Refunds
 from activities.value_bets import ValueBets
 from tollkeeper.payouts import payouts
 from tollkeeper.relay import relay

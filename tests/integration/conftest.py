@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from activities.billing import Billing
+from activities.billing.invoices import Billing
 from activities.engagements import Engagements
-from activities.holdbacks import Holdbacks
+from activities.holds.holdbacks import Holdbacks
 from activities.postgres import Pool, connect
 from activities.readings import add_reading
 from activities.value_bets import ValueBets

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.books.journal import post
 from activities.export import Export
 from activities.export.port import Endpoint
-from activities.ledger import post
 from contracts.errors import (
     KeyReused,
     LossBoundExceeded,
@@ -149,7 +149,7 @@ async def test_forty_invoices_at_once_are_numbered_without_a_gap_though_some_fai
             raise ConnectionResetError("cut off after the number was taken")
         await post(connection, order, terms, group)
 
-    monkeypatch.setattr("activities.billing.post", fails_once)
+    monkeypatch.setattr("activities.billing.invoices.post", fails_once)
 
     async def insisting(one):
         try:

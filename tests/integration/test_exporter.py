@@ -21,12 +21,12 @@ from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.books import Books
+from activities.books.closing import Books
+from activities.books.seals import seal
 from activities.export.port import Endpoint
 from activities.postgres import Pool, connect, transaction
-from activities.receivables import take_in
-from activities.refunds import Refunds
-from activities.seals import seal
+from activities.receivables.receipts import take_in
+from activities.receivables.refunds import Refunds
 from contracts.contract import Contract
 from contracts.errors import Unavailable
 from contracts.metrics import METRICS

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from activities.billing import Billing
+from activities.billing.invoices import Billing
 from bench.ledger import Death, Whole, issued_under_kills
 from tollkeeper.queries import invoices
 from tollkeeper.verify import verify

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from activities.advances import Advances
+from activities.billing.advances import Advances
 from contracts.document import read_contract
 from contracts.errors import NotFound, TermsError
 from lifecycle.orders.adjustments import IssueAdvance

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from activities.approvals import Approvals
-from activities.holds import Holds
+from activities.holds.by_people import Holds
 from contracts.calendar import Period, add_period
 from contracts.commands import AddReading
 from contracts.commercial import (

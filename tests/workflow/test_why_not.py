@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from activities.disputes import open_dispute
+from activities.receivables.disputes import open_dispute
 from contracts.calendar import Period, add_period
 from contracts.commands import (
     AddReading,

@@ -2,9 +2,9 @@
 
 from cyclopts import App
 
-from activities.advances import Advances
-from activities.gain_share import GainShares
-from activities.service_credits import ServiceCredits
+from activities.billing.advances import Advances
+from activities.billing.gain_share import GainShares
+from activities.billing.service_credits import ServiceCredits
 from lifecycle.orders import Billed
 from lifecycle.orders.adjustments import GrantServiceCredit, IssueAdvance, ReportGainShare
 from lifecycle.orders.approvals import Requested

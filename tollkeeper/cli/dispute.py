@@ -4,7 +4,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from activities.disputes import end_dispute, open_dispute, rule_dispute
+from activities.receivables.disputes import end_dispute, open_dispute, rule_dispute
 from contracts.money import parse_amount
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.receivables import Disputed, EndDispute, OpenDispute, RuleDispute

@@ -5,7 +5,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from activities.holds import Holds
+from activities.holds.by_people import Holds
 from contracts.calendar import local_date
 from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.money import parse_amount

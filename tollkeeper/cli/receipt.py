@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from cyclopts import App
 
-from activities.receivables import (
+from activities.receivables.receipts import (
     apply_credit,
     assign_receipt,
     reverse_receipt,

@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from activities.credits import request_credit, request_write_off
+from activities.receivables.credits import request_credit, request_write_off
 from contracts.money import parse_amount
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.receivables import CreditReason, RequestCredit, RequestWriteOff

@@ -4,7 +4,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from activities.refunds import request_refund, settle_refund
+from activities.receivables.refunds import request_refund, settle_refund
 from contracts.money import parse_amount
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.receivables import Refunding, RequestRefund, SettleRefund

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from activities.seals import POSTINGS, content
+from activities.books.seals import POSTINGS, content
 from lifecycle.books import Month, link
 from tollkeeper.queries import Row
 from tollkeeper.verify.core import differs, invariant

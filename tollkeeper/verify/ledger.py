@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from activities.ledger import digest
+from activities.books.journal import digest
 from contracts.money import Money
 from lifecycle.ledger import Group, Posting
 from tollkeeper.queries import Row

@@ -13,7 +13,7 @@ import httpx
 from activities import postgres
 from activities.export.port import Endpoint
 from activities.postgres import Pool
-from activities.refunds import Refunds, settle_refund
+from activities.receivables.refunds import Refunds, settle_refund
 from lifecycle.orders.receivables import SendRefund, SettleRefund
 from tollkeeper.checkpoints import seal_books
 from tollkeeper.signing import signer_of

@@ -5,12 +5,12 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Literal
 
-from activities.advances import Advances
-from activities.books import Books
+from activities.billing.advances import Advances
+from activities.billing.gain_share import GainShares
+from activities.billing.service_credits import ServiceCredits
+from activities.books.closing import Books
 from activities.change_orders import ChangeOrders
-from activities.gain_share import GainShares
-from activities.holds import Holds
-from activities.service_credits import ServiceCredits
+from activities.holds.by_people import Holds
 from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.contract import Contract
 from contracts.document import read_contract

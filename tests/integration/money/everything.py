@@ -5,8 +5,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
-from activities.advances import Advances
 from activities.approvals import Approvals
+from activities.billing.advances import Advances
 from contracts.calendar import Period
 from contracts.commercial import (
     Advance,

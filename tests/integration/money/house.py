@@ -4,17 +4,17 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from activities.approvals import Approvals
-from activities.credits import request_credit, request_write_off
-from activities.disputes import end_dispute, open_dispute, rule_dispute
 from activities.postgres import Pool
-from activities.receivables import (
+from activities.receivables.credits import request_credit, request_write_off
+from activities.receivables.disputes import end_dispute, open_dispute, rule_dispute
+from activities.receivables.receipts import (
     apply_credit,
     assign_receipt,
     reverse_receipt,
     take_in,
     unapply_credit,
 )
-from activities.refunds import request_refund, settle_refund
+from activities.receivables.refunds import request_refund, settle_refund
 from contracts.money import Money
 from contracts.setting import Book
 from lifecycle.orders.approvals import RejectRequest, Requested, SignRequest

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from activities.advances import Advances
 from activities.agreement import agreement
 from activities.approvals import Approvals
-from activities.caps import authorise
-from activities.gain_share import GainShares
+from activities.billing.advances import Advances
+from activities.billing.caps import authorise
+from activities.billing.gain_share import GainShares
+from activities.billing.service_credits import ServiceCredits
 from activities.postgres import transaction, write_effect
-from activities.receivables import take_in
-from activities.service_credits import ServiceCredits
+from activities.receivables.receipts import take_in
 from contracts.commercial import (
     Advance,
     AutomaticPolicy,

@@ -11,12 +11,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-import activities.seals
+import activities.books.seals
 from activities.approvals import Approvals
-from activities.books import Books
-from activities.ledger import Journal, digest, post_to
+from activities.books.closing import Books
+from activities.books.journal import Journal, digest, post_to
+from activities.books.seals import GROUP, POSTING, head_of, seal
 from activities.postgres import Connection, Pool, once, transaction
-from activities.seals import GROUP, POSTING, head_of, seal
 from contracts.errors import (
     NotAuthorised,
     NotFound,
@@ -264,7 +264,7 @@ async def sealed(pool: Pool) -> int:
 
 
 async def test_sealing_chains_what_is_new_and_nothing_twice(pool, books, monkeypatch):
-    monkeypatch.setattr(activities.seals, "BATCH", 2)
+    monkeypatch.setattr(activities.books.seals, "BATCH", 2)
     for number in range(4):
         await booked(pool, f"g{number}")
     assert [await sealed(pool), await sealed(pool)] == [5, 5]

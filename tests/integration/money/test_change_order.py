@@ -10,8 +10,8 @@ import pytest
 
 from activities.approvals import Approvals
 from activities.change_orders import ChangeOrders
-from activities.credits import request_credit
-from activities.receivables import take_in
+from activities.receivables.credits import request_credit
+from activities.receivables.receipts import take_in
 from contracts.calendar import Period
 from contracts.commercial import Authority, Retention, RetentionStep
 from contracts.contract import Contract, MilestoneLine, Tax

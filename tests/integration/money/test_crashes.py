@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from activities.advances import Advances
 from activities.approvals import Approvals
-from activities.billing import Billing
-from activities.books import Books
+from activities.billing.advances import Advances
+from activities.billing.invoices import Billing
+from activities.books.closing import Books
 from activities.change_orders import ChangeOrders
 from activities.export.port import Endpoint
 from activities.postgres import Pool
-from activities.receivables import apply_credit, take_in
+from activities.receivables.receipts import apply_credit, take_in
 from contracts.contract import Contract
 from contracts.setting import Book, ClockKind
 from lifecycle.orders import EvaluateMilestone

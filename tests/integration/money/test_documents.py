@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from activities.advances import Advances
 from activities.agreement import agreement
-from activities.billing import billed_lines, issue
-from activities.hold_rows import insert_hold, move
-from activities.ledger import post
+from activities.billing.advances import Advances
+from activities.billing.invoices import billed_lines, issue
+from activities.books.journal import post
+from activities.holds.rows import insert_hold, move
 from activities.postgres import Connection, once
 from contracts.calendar import Period
 from contracts.commercial import Advance, HoldEffect, HoldKind, Payment, Retention, RetentionStep

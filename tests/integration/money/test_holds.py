@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from activities.approvals import Approvals
-from activities.holds import Holds
+from activities.holds.by_people import Holds
 from contracts.calendar import Period
 from contracts.commercial import (
     Approvals as ApprovalTerms,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from activities.ledger import Journal, post_to
+from activities.books.journal import Journal, post_to
 from activities.postgres import Connection, Pool, once
 from contracts.errors import TransitionError
 from contracts.money import Money

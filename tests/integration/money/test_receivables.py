@@ -9,8 +9,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.export.port import Endpoint
 from activities.postgres import Pool
-from activities.receivables import take_in
-from activities.refunds import Refunds
+from activities.receivables.receipts import take_in
+from activities.receivables.refunds import Refunds
 from contracts.errors import KeyReused, NotAuthorised, NotFound, TermsError, TransitionError
 from contracts.events import EventType
 from contracts.money import Money

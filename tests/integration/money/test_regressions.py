@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from activities.advances import Advances
 from activities.approvals import Approvals
+from activities.billing.advances import Advances
+from activities.billing.service_credits import ServiceCredits
 from activities.change_orders import ChangeOrders
-from activities.holds import Holds
-from activities.service_credits import ServiceCredits
+from activities.holds.by_people import Holds
 from contracts.commercial import HoldEffect, HoldKind
 from contracts.errors import TransitionError
 from contracts.money import parse_amount

@@ -1,6 +1,7 @@
 """Every decision that the contract knows can be carried out."""
 
-from activities.decisions import CARRY_OUT
+from activities import decisions  # noqa: F401
+from activities.approvals import CARRY_OUT
 from contracts.commercial import Decision
 
 

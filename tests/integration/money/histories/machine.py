@@ -14,21 +14,23 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from activities.advances import Advances
 from activities.approvals import Approvals
-from activities.billing import Billing
-from activities.books import Books as BooksAsAWhole
+from activities.billing.advances import Advances
+from activities.billing.gain_share import GainShares
+from activities.billing.invoices import Billing
+from activities.billing.service_credits import ServiceCredits
+from activities.books.closing import Books as BooksAsAWhole
+from activities.books.seals import seal
 from activities.change_orders import ChangeOrders
-from activities.credits import request_credit, request_write_off
-from activities.disputes import end_dispute, open_dispute, rule_dispute
 from activities.engagements import Engagements
 from activities.export.port import Endpoint
-from activities.gain_share import GainShares
-from activities.holdbacks import Holdbacks
-from activities.holds import Holds
+from activities.holds.by_people import Holds
+from activities.holds.holdbacks import Holdbacks
 from activities.postgres import transaction
 from activities.readings import add_reading
-from activities.receivables import (
+from activities.receivables.credits import request_credit, request_write_off
+from activities.receivables.disputes import end_dispute, open_dispute, rule_dispute
+from activities.receivables.receipts import (
     apply_credit,
     assign_receipt,
     match_receipt,
@@ -36,9 +38,7 @@ from activities.receivables import (
     reverse_receipt,
     unapply_credit,
 )
-from activities.refunds import Refunds, request_refund, settle_refund
-from activities.seals import seal
-from activities.service_credits import ServiceCredits
+from activities.receivables.refunds import Refunds, request_refund, settle_refund
 from activities.value_bets import ValueBets
 from contracts.calendar import add_period
 from contracts.commands import AddReading

@@ -2,15 +2,15 @@
 
 from temporalio import activity
 
-from activities.agreement import Agreement, agreement, working_days_of
+from activities.agreement import Agreement, agreement, require_named, working_days_of
 from activities.approvals import CarriedOut, ask, carries_out
-from activities.hold_decisions import ask_to_decide, line_of, one_part, retention_due
-from activities.hold_rows import change, hold_of, insert_hold, move, named_in_contract
-from activities.ledger import post
+from activities.books.journal import post
+from activities.holds.decisions import ask_to_decide, line_of, one_part, retention_due
+from activities.holds.rows import change, hold_of, insert_hold, move, named_in_contract
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened
 from contracts.commercial import Decision, HoldEffect, HoldKind
-from contracts.errors import NotAuthorised, TermsError, TransitionError
+from contracts.errors import TermsError, TransitionError
 from contracts.events import EventType
 from contracts.explanation import Explanation, Input
 from contracts.money import Money
@@ -492,16 +492,3 @@ async def _changed(
     await happened(connection, order, terms, kind, hold=after.id, due_at=due, **facts)
     disputed = after.disputed_at is not None
     return HoldMoved(hold=after.id, state=after.state, due_at=after.due_at, disputed=disputed)
-
-
-def require_named(terms: Agreement, person: str) -> None:
-    """Only the contract's people ask for something about its money.
-
-    Raises:
-        NotAuthorised: somebody else.
-    """
-    names = [each.id for each in terms.contract.people().everyone]
-    if person not in names:
-        raise NotAuthorised(
-            f"found {person!r}, expected one of the contract's people: {', '.join(names)}"
-        )

@@ -2,9 +2,9 @@
 
 from activities.agreement import Agreement
 from activities.approvals import CarriedOut
-from activities.hold_decisions import ask_to_decide, one_part
-from activities.hold_rows import hold_of
-from activities.holds import put_hold, room_for
+from activities.holds.by_people import put_hold, room_for
+from activities.holds.decisions import ask_to_decide, one_part
+from activities.holds.rows import hold_of
 from activities.postgres import Connection, write_effect
 from activities.timeline import happened
 from contracts.commercial import Decision, HoldEffect, HoldKind, MissHold

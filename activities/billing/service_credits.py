@@ -4,10 +4,9 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.agreement import Agreement, agreement
+from activities.agreement import Agreement, agreement, require_named
 from activities.approvals import CarriedOut, ask, carries_out, guards
-from activities.credit_notes import credit, creditable
-from activities.holds import require_named
+from activities.billing.credit_notes import credit, creditable
 from activities.postgres import Connection, Pool, once
 from contracts.commercial import Decision
 from contracts.errors import TransitionError

@@ -1,7 +1,7 @@
 """Caps: value authorised, reserved, billed and given back at each level, in the memo ledger."""
 
 from activities.agreement import Agreement
-from activities.ledger import post
+from activities.books.journal import post
 from activities.postgres import Connection
 from contracts.contract import Contract
 from contracts.money import Money

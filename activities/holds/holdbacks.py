@@ -4,10 +4,10 @@ from temporalio import activity
 
 from activities.agreement import Agreement, agreement
 from activities.approvals import request_of
-from activities.billing import issue
-from activities.hold_decisions import Part, ask_to_decide
-from activities.hold_rows import hold_of, insert_hold, move
-from activities.ledger import post
+from activities.billing.invoices import issue
+from activities.books.journal import post
+from activities.holds.decisions import Part, ask_to_decide
+from activities.holds.rows import hold_of, insert_hold, move
 from activities.postgres import Connection, Pool, once, transaction
 from activities.timeline import happened
 from activities.value_bets import verdict_of

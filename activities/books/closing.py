@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from activities.agreement import Agreement, agreement
 from activities.approvals import CarriedOut, ask, carries_out
-from activities.ledger import Journal, post_to
+from activities.books.journal import Journal, post_to
+from activities.books.seals import seal
 from activities.postgres import Connection, Pool, once, transaction
-from activities.receivables import source_of
-from activities.seals import seal
+from activities.receivables.receipts import source_of
 from activities.timeline import happened
 from contracts.commercial import Decision
 from contracts.errors import KeyReused, NotAuthorised, NotFound, TransitionError

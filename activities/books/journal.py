@@ -5,7 +5,7 @@ from datetime import date, datetime
 from hashlib import sha256
 
 from activities.agreement import Agreement
-from activities.periods import open_day
+from activities.books.periods import open_day
 from activities.postgres import Connection
 from contracts.fields import canonical
 from contracts.setting import Book

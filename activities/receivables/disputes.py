@@ -4,14 +4,13 @@ from typing import Any
 
 import asyncpg
 
-from activities.agreement import Agreement, agreement
+from activities.agreement import Agreement, agreement, require_named
 from activities.approvals import CarriedOut, ask, carries_out
-from activities.billing import issue
-from activities.credit_notes import room_of
-from activities.credits import chosen_lines, credit_note
-from activities.holds import require_named
-from activities.ledger import post
+from activities.billing.credit_notes import room_of
+from activities.billing.invoices import issue
+from activities.books.journal import post
 from activities.postgres import Connection, Pool, once
+from activities.receivables.credits import chosen_lines, credit_note
 from activities.timeline import happened
 from contracts.commercial import Decision
 from contracts.contract import Party

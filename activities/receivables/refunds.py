@@ -10,14 +10,13 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 from temporalio import activity
 
-from activities.agreement import Agreement, agreement
+from activities.agreement import Agreement, agreement, require_named
 from activities.approvals import CarriedOut, ask, carries_out, gives_up
+from activities.books.journal import post
 from activities.export.port import Endpoint
 from activities.export.signature import signed
-from activities.holds import require_named
-from activities.ledger import post
 from activities.postgres import Connection, Pool, once, transaction
-from activities.receivables import require_same, source_of
+from activities.receivables.receipts import require_same, source_of
 from activities.timeline import happened
 from contracts.commercial import Decision
 from contracts.errors import NotFound, TransitionError, Unavailable

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from activities.agreement import Agreement, working_days_of
 from activities.approvals import CarriedOut, ask, carries_out, guards
-from activities.billing import billed_lines, creditable_lines, issue
-from activities.hold_rows import change, hold_of, move, named_in_contract
-from activities.ledger import post
+from activities.billing.invoices import billed_lines, creditable_lines, issue
+from activities.books.journal import post
+from activities.holds.rows import change, hold_of, move, named_in_contract
 from activities.postgres import Connection
 from activities.timeline import happened, send
 from contracts.calendar import add_period

@@ -4,13 +4,12 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.agreement import Agreement, agreement, require_running
+from activities.agreement import Agreement, agreement, require_named, require_running
 from activities.approvals import CarriedOut, ask, carries_out, gives_up, guards
-from activities.billing import issue
-from activities.caps import free, reserve
-from activities.credit_notes import credit, creditable
-from activities.holds import require_named
-from activities.ledger import post
+from activities.billing.caps import free, reserve
+from activities.billing.credit_notes import credit, creditable
+from activities.billing.invoices import issue
+from activities.books.journal import post
 from activities.postgres import Connection, Pool, once
 from contracts.commercial import Decision, GainShare
 from contracts.errors import TransitionError

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from activities.agreement import Agreement
-from activities.billing import creditable_lines, issue
-from activities.ledger import post
+from activities.billing.invoices import creditable_lines, issue
+from activities.books.journal import post
 from activities.postgres import Connection
 from contracts.errors import NotFound
 from contracts.money import Money

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from activities.agreement import Agreement, agreement
-from activities.ledger import Journal, post, post_to
+from activities.books.journal import Journal, post, post_to
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened
 from contracts.errors import KeyReused, NotFound, TermsError, TransitionError

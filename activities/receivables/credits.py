@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from activities.agreement import Agreement, agreement
+from activities.agreement import Agreement, agreement, require_named
 from activities.approvals import CarriedOut, ask, carries_out
-from activities.billing import advance_left, creditable_lines, issue
-from activities.credit_notes import room_of
-from activities.holds import require_named
-from activities.ledger import post
+from activities.billing.credit_notes import room_of
+from activities.billing.invoices import advance_left, creditable_lines, issue
+from activities.books.journal import post
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened
 from contracts.commercial import Decision

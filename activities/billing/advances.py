@@ -3,8 +3,8 @@
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement, require_running
-from activities.billing import issue
-from activities.ledger import post
+from activities.billing.invoices import issue
+from activities.books.journal import post
 from activities.postgres import Connection, Pool, once
 from contracts.contract import Role
 from contracts.errors import LossBoundExceeded

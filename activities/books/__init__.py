@@ -1,0 +1,1 @@
+"""The journal: posted to, sealed, and closed month by month."""

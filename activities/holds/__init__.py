@@ -1,0 +1,1 @@
+"""Holds: placed, their clocks, and a part of them released or forfeited."""

@@ -1,0 +1,1 @@
+"""What the customer owes and pays: receipts, credit, disputes, write-offs, refunds."""
