@@ -16,7 +16,7 @@ from activities.billing.credit_notes import room_of
 from activities.billing.invoices import billed_lines, issue
 from activities.books.journal import post
 from activities.engagements import register_version
-from activities.holds.decisions import line_of
+from activities.holds.lines import line_of
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened
 from contracts.commercial import Decision

@@ -13,6 +13,7 @@ from contracts.money import Money
 from lifecycle.bet import Reading, reading_input
 from lifecycle.hold import Hold
 from lifecycle.orders.holds import PlaceHold
+from lifecycle.tax import Taxed
 
 VERBS = {Decision.RELEASE: "released", Decision.FORFEIT: "forfeited"}
 
@@ -27,8 +28,8 @@ def of_holdback(contract: Contract) -> Explanation:
         contract=_version(contract),
         clause=terms.clause,
         inputs=(
-            Input(name="fee", value=str(fee.amount), source=f"clause {fee.clause}"),
-            Input(name="rate", value=percent(terms.rate), source=f"clause {terms.clause}"),
+            _of_clause("fee", str(fee.amount), fee.clause),
+            _of_clause("rate", percent(terms.rate), terms.clause),
         ),
         steps=(_rounded("placed = fee * rate", fee.amount.exact * terms.rate, placed),),
     )
@@ -56,23 +57,54 @@ def of_miss(
         contract=_version(contract),
         clause=terms.clause,
         inputs=(
-            Input(
-                name="milestone", value=str(milestone.amount), source=f"clause {milestone.clause}"
-            ),
-            Input(name="share", value=percent(terms.share), source=f"clause {terms.clause}"),
-            Input(
-                name="expected",
-                value=f"{met} {terms.limit:f} {indicator.unit}",
-                source=f"clause {terms.clause}",
-            ),
+            _of_clause("milestone", str(milestone.amount), milestone.clause),
+            _of_clause("share", percent(terms.share), terms.clause),
+            _of_clause("expected", f"{met} {terms.limit:f} {indicator.unit}", terms.clause),
             *(reading_input("found", indicator, reading) for reading in misses),
-            Input(
-                name="misses",
-                value=f"{len(misses)} of the last {terms.of}, {terms.times} are enough",
-                source=f"clause {terms.clause}",
+            _of_clause(
+                "misses",
+                f"{len(misses)} of the last {terms.of}, {terms.times} are enough",
+                terms.clause,
             ),
         ),
         steps=steps if room.minor < share.minor else steps[:1],
+    )
+
+
+def of_retained(contract: Contract, base: Money, before: Money, part: Taxed) -> Explanation:
+    """Why an invoice retains that much: a rate of what was invoiced to date, less what was retained.
+
+    Args:
+        base: lines of the fee on all milestone invoices with this one, net or gross as the terms say.
+        before: what the invoices before retain, in the same prices.
+    """
+    terms = contract.retention
+    assert terms
+    fee = contract.fee(terms.fee)
+    to_date = base.share(terms.rate)
+    limit = None if terms.limit is None else fee.amount.share(terms.limit)
+    limited = () if limit is None else (_of_clause("limit", str(limit), terms.clause),)
+    steps = [_rounded("to date = base to date * rate", base.exact * terms.rate, to_date)]
+    if limit is not None and limit.minor < to_date.minor:
+        steps.append(Calculation(formula="to date = at most the limit", exact=str(limit)))
+    steps.append(
+        Calculation(formula="retained = to date - before", exact=str(part.gross), rule="rest")
+    )
+    if part.tax.minor:
+        net = f"{part.gross} - {part.tax} of tax inside"
+        steps.append(Calculation(formula=f"net = {net}", exact=str(part.net), rule="R6 cumulative"))
+    return Explanation(
+        what=f"retention {terms.id}: {percent(terms.rate)} of fee {fee.id}, {terms.base}",
+        amount=part.net,
+        contract=_version(contract),
+        clause=terms.clause,
+        inputs=(
+            _of_clause("rate", percent(terms.rate), terms.clause),
+            Input(name="base to date", value=str(base), source=f"invoices of fee {fee.id}"),
+            Input(name="before", value=str(before), source=terms.id),
+            *limited,
+        ),
+        steps=tuple(steps),
     )
 
 
@@ -148,8 +180,8 @@ def of_step(
         contract=_version(contract),
         clause=step.clause,
         inputs=(
-            Input(name="retained", value=str(hold.placed), source=f"clause {hold.clause}"),
-            Input(name="share to date", value=percent(until), source=f"clause {step.clause}"),
+            _of_clause("retained", str(hold.placed), hold.clause),
+            _of_clause("share to date", percent(until), step.clause),
             Input(
                 name="go-live", value=f"{live_on.isoformat()}, + {step.after}", source="timeline"
             ),
@@ -165,6 +197,10 @@ def of_step(
             ),
         ),
     )
+
+
+def _of_clause(name: str, value: str, clause: str) -> Input:
+    return Input(name=name, value=value, source=f"clause {clause}")
 
 
 def _asked_for(amount: Money, by: str, evidence: str | None) -> Input:

@@ -18,10 +18,11 @@ from activities.timeline import happened, send
 from contracts.commercial import HoldEffect, HoldKind
 from contracts.errors import LossBoundExceeded, NotFound, TransitionError
 from contracts.events import EventType
-from contracts.explanation import Input
+from contracts.explanation import Explanation, Input
 from contracts.fields import Title
 from contracts.money import Money
 from lifecycle.caps import counted
+from lifecycle.hold_reasons import of_retained
 from lifecycle.invoice import (
     BilledLine,
     Draft,
@@ -132,10 +133,10 @@ async def _bill_milestone(connection: Connection, order: BillMilestone) -> Bille
     priced = await _milestone(connection, order, terms)
     if priced is None:
         return Billed(gross=nothing)
-    priced = await _retained(connection, terms, priced)
+    priced, why_retained = await _retained(connection, terms, priced)
     priced, deducted = await _deducted(connection, terms, priced)
     number = await issue(connection, order, terms, priced, "invoice", Purpose.MILESTONE)
-    hold_id = await _hold_retention(connection, order, terms, priced)
+    hold_id = await _hold_retention(connection, order, terms, priced, why_retained)
     group = invoiced(
         priced.nets(),
         priced.taxes(),
@@ -216,11 +217,13 @@ def _acceptance(terms: Agreement, acceptance: Acceptance) -> Input:
 # What of an invoice is not to be paid now.
 
 
-async def _retained(connection: Connection, terms: Agreement, priced: Draft) -> Draft:
+async def _retained(
+    connection: Connection, terms: Agreement, priced: Draft
+) -> tuple[Draft, Explanation | None]:
     """With the part that the retention keeps back, reckoned over all milestone invoices so far."""
     retention = terms.contract.retention
     if retention is None:
-        return priced
+        return priced, None
     before = await connection.fetchrow(
         """
         select coalesce(sum(l.net_minor), 0)::bigint as net,
@@ -234,23 +237,27 @@ async def _retained(connection: Connection, terms: Agreement, priced: Draft) -> 
         retention.fee,
     )
     assert before is not None
-    now, currency = priced.of_fee(retention.fee), terms.contract.currency
-    part = retention_now(
-        retention,
-        terms.contract.fee(retention.fee).amount,
-        Money(before[retention.base], currency),
-        now.net if retention.base == "net" else now.gross,
-        Money(before["retained"], currency),
-    )
-    return retain(priced, retention, part)
+    of_fee, currency = priced.of_fee(retention.fee), terms.contract.currency
+    base = Money(before[retention.base], currency)
+    now = of_fee.net if retention.base == "net" else of_fee.gross
+    kept = Money(before["retained"], currency)
+    part = retention_now(retention, terms.contract.fee(retention.fee).amount, base, now, kept)
+    if not part.minor:
+        return priced, None
+    retaining = retain(priced, retention, part)
+    return retaining, of_retained(terms.contract, base + now, kept, retaining.retained)
 
 
 async def _hold_retention(
-    connection: Connection, order: Order[A], terms: Agreement, priced: Draft
+    connection: Connection,
+    order: Order[A],
+    terms: Agreement,
+    priced: Draft,
+    why: Explanation | None,
 ) -> str | None:
     """Place what an invoice retains in the engagement's retention hold, which its first one makes."""
     retention = terms.contract.retention
-    if retention is None or not priced.retained.gross.minor:
+    if retention is None or why is None:
         return None
     hold_id = f"eng.{order.engagement_id}.hold.{retention.id}"
     if not await connection.fetchval("select 1 from hold where hold_id = $1", hold_id):
@@ -265,7 +272,8 @@ async def _hold_retention(
             currency=terms.contract.currency,
             reason="retention",
         )
-    await move(connection, order, hold_id, "placed", priced.retained.net, priced.retained.tax)
+    retained = priced.retained
+    await move(connection, order, hold_id, "placed", retained.net, retained.tax, why)
     await happened(
         connection,
         order,

@@ -256,7 +256,8 @@ async def _write_off(
     connection: Connection, order: Order[Any], terms: Agreement, request: Request
 ) -> CarriedOut:
     await _require_open(connection, terms, request.subject, request.amount)
-    await post(connection, order, terms, written_off(request.amount, {}, invoice=request.subject))
+    loss = written_off(request.amount, {}, invoice=request.subject)
+    group = await post(connection, order, terms, loss)
     await happened(
         connection,
         order,
@@ -265,6 +266,7 @@ async def _write_off(
         invoice=request.subject,
         amount=str(request.amount),
         reason=request.payload["reason"],
+        group=group,
     )
     return CarriedOut(amount=request.amount)
 

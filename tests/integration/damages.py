@@ -708,6 +708,11 @@ DAMAGES = [
         "QM-INV-2024-000002/1: found an explanation under KA-2024-017@v2, expected KA-2024-017@v1",
     ),
     (
+        "amounts-explained",
+        "update hold_movement set explanation = null where hold_id = 'eng.L1.hold.HB1'",
+        "eng.L1.bet.B1:place placed: found an explanation of 0.00, expected 540000.00",
+    ),
+    (
         "contracts-unaltered",
         """
         update contract_version set document = jsonb_set(document, '{holdback,rate}', '"1/5"')

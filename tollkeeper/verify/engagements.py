@@ -75,7 +75,7 @@ def _fee_adds_up(row: Row) -> Iterator[str]:
 @invariant(
     "amounts-explained",
     "c.5-19",
-    "Every line and every decision has an explanation of its own amount, under its contract",
+    "Every line, hold and decision has an explanation of its own amount, under its contract",
     """
     select number || '/' || line as name, i.currency, l.net_minor,
            i.contract_id || '@v' || i.contract_version as contract,
@@ -85,6 +85,12 @@ def _fee_adds_up(row: Row) -> Iterator[str]:
     select d.key, d.currency, d.amount_minor, e.contract_id || '@v' || e.contract_version,
            d.explanations
     from decision_record d join engagement e using (engagement_id)
+    union all
+    select m.key || ' ' || m.movement, h.currency, m.amount_minor,
+           e.contract_id || '@v' || e.contract_version,
+           case when m.explanation is null then '[]' else jsonb_build_array(m.explanation) end
+    from hold_movement m join hold h using (hold_id) join engagement e using (engagement_id)
+    where m.movement = 'placed'
     order by name
     """,
 )

@@ -6,12 +6,20 @@ from fractions import Fraction
 import pytest
 
 from contracts.calendar import Period
-from contracts.commercial import Decision, HoldEffect, HoldKind, RetentionStep
+from contracts.commercial import Decision, HoldEffect, HoldKind, Retention, RetentionStep
 from contracts.explanation import Explanation
 from contracts.money import Money
 from lifecycle.bet import reading_input
 from lifecycle.hold import Hold
-from lifecycle.hold_reasons import as_asked, of_all_free, of_holdback, of_miss, of_step
+from lifecycle.hold_reasons import (
+    as_asked,
+    of_all_free,
+    of_holdback,
+    of_miss,
+    of_retained,
+    of_step,
+)
+from lifecycle.tax import Taxed
 from tests.unit.lifecycle.conftest import CONTRACT, beijing, cny
 from tests.unit.money.test_miss import SLA, TERMS, month
 
@@ -47,6 +55,56 @@ def test_a_holdback_is_a_share_of_its_fee():
     assert (why.amount, why.clause) == (cny("540000.00"), "5.1")
     assert given(why) == {"fee": "1800000.00", "rate": "30%"}
     assert steps(why) == [("placed = fee * rate", "540000", "540000.00")]
+
+
+@pytest.mark.parametrize(
+    ("base", "before", "part", "expected"),
+    [
+        (
+            "636000.00",
+            "19080.00",
+            Taxed(cny("12102.00"), cny("618.00")),
+            [
+                ("to date = base to date * rate", "31800", "31800.00"),
+                ("retained = to date - before", "12720.00", None),
+                ("net = 12720.00 - 618.00 of tax inside", "12102.00", None),
+            ],
+        ),
+        (
+            "1140000.00",
+            "31800.00",
+            Taxed(cny("22200.00"), NONE),
+            [
+                ("to date = base to date * rate", "57000", "57000.00"),
+                ("to date = at most the limit", "54000.00", None),
+                ("retained = to date - before", "22200.00", None),
+            ],
+        ),
+    ],
+    ids=["a rate of what is invoiced to date", "at most the limit"],
+)
+def test_a_retention_tells_what_it_is_a_share_of(base, before, part, expected):
+    terms = Retention(
+        id="RT1",
+        clause="7.3",
+        fee="project",
+        rate=Fraction(5, 100),
+        base="gross",
+        tax="invoice",
+        limit=Fraction(3, 100),
+        release=(STEP,),
+    )
+    contract = CONTRACT.model_copy(update={"retention": terms})
+    why = of_retained(contract, cny(base), cny(before), part)
+    assert (why.what, why.clause) == ("retention RT1: 5% of fee project, gross", "7.3")
+    assert why.amount == part.net
+    assert given(why) == {
+        "rate": "5%",
+        "base to date": base,
+        "before": before,
+        "limit": "54000.00",
+    }
+    assert steps(why) == expected
 
 
 def test_a_miss_tells_each_reading_with_its_evidence_and_what_was_expected():
