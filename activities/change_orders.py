@@ -398,8 +398,6 @@ async def _standing(connection: Connection, terms: Agreement) -> Standing:
                    as staked,
                exists (select from hold h where h.engagement_id = e.engagement_id and h.kind = 'RETENTION')
                    as retained,
-               exists (select from invoice i
-                       where i.engagement_id = e.engagement_id and i.purpose = 'advance') as advanced,
                exists (select from approval_request q where q.engagement_id = e.engagement_id
                          and q.decision = 'gain_share' and q.state in ('pending', 'approved')) as shared,
                exists (select from approval_request q where q.engagement_id = e.engagement_id
@@ -441,6 +439,7 @@ async def _standing(connection: Connection, terms: Agreement) -> Standing:
         in_use=_in_use(terms, row, live),
         taxed=frozenset(row["taxed"]),
         held_back=await _held_back(connection, terms),
+        advanced=await _advanced(connection, terms),
     )
 
 
@@ -455,7 +454,6 @@ def _in_use(terms: Agreement, row: asyncpg.Record, live: bool) -> dict[str, str]
         "own_indicators": live and "the engagement went live",
         "miss_holds": missed and f"{', '.join(missed)} is placed",
         "retention": row["retained"] and "a part is retained",
-        "advance": row["advanced"] and "it is invoiced",
         "gain_share": row["shared"] and "a benefit is reported",
         "service_credits": row["credited"] and "a credit is granted, or asked for",
     }
@@ -479,6 +477,26 @@ async def _held_back(connection: Connection, terms: Agreement) -> dict[str, Mone
         terms.engagement_id,
     )
     return {row["milestone"]: Money(row["minor"], terms.contract.currency) for row in rows}
+
+
+async def _advanced(connection: Connection, terms: Agreement) -> Money | None:
+    """What of the advance is invoiced and not credited, in the prices of its fee; none before."""
+    row = await connection.fetchrow(
+        """
+        select sum(sign * l.net_minor)::bigint as net,
+               sum(sign * (l.net_minor + l.tax_minor))::bigint as gross
+        from invoice_line l join invoice i using (number)
+        cross join lateral (select case i.document when 'invoice' then 1 else -1 end as sign) s
+        where i.engagement_id = $1 and i.purpose = 'advance'
+        """,
+        terms.engagement_id,
+    )
+    assert row is not None
+    if row["net"] is None:
+        return None
+    advance = terms.contract.advance
+    prices = terms.contract.fee(advance.fee).prices if advance else "net"
+    return Money(row[prices], terms.contract.currency)
 
 
 async def _indicators(

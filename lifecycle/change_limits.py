@@ -21,7 +21,8 @@ class Standing(BaseModel):
 
     `retired` names milestones of earlier versions, `in_use` the clauses that act already, each with
     what they did, `taxed` the fees that are on a document, or held. `held_back` is what holds keep
-    of a milestone, or have forfeited, net.
+    of a milestone, or have forfeited, net; `advanced` what of the advance is invoiced and not
+    credited, in the prices of its fee.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +38,7 @@ class Standing(BaseModel):
     in_use: dict[str, str]
     taxed: frozenset[str]
     held_back: dict[str, Money]
+    advanced: Money | None
 
 
 def require_possible(
@@ -72,6 +74,7 @@ def _obstacles(
     yield from _parties(old, new)
     yield from _fees(old, new, standing)
     yield from _holdback(old, new, standing)
+    yield from _advance(old, new, standing)
     for milestone in old.milestones:
         yield from _milestone(old, new, milestone.id, standing, retroactive)
     yield from _added(old, new, standing)
@@ -112,6 +115,20 @@ def _holdback(old: Contract, new: Contract, standing: Standing) -> Iterator[str]
     one, other = old.holdback_amount(), new.holdback_amount()
     if standing.live and one != other:
         yield f"holdback {old.holdback.id}: found {other}, expected the {one} that is staked"
+
+
+def _advance(old: Contract, new: Contract, standing: Standing) -> Iterator[str]:
+    """Once it is invoiced it stays, less what was credited of it: milestones need not deduct that."""
+    advance, left = old.advance, standing.advanced
+    if left is None or new.advance == advance:
+        return
+    if advance is None:
+        yield "advance: found one added, expected none, for one was invoiced and credited before"
+    elif new.advance != (advance.model_copy(update={"amount": left}) if left.minor else None):
+        yield (
+            f"advance {advance.id}: found it changed, expected it as it is, or "
+            f"{f'of {left}' if left.minor else 'gone'}, which is what is invoiced less what is credited"
+        )
 
 
 def _milestone(

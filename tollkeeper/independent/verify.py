@@ -1656,6 +1656,8 @@ class Book:
 
     def advance_left(self) -> Billed | None:
         """The line that billed the advance, with what was deducted and credited of it as taken."""
+        if self.terms.get("advance") is None:
+            return None  # It was credited whole; a change order has taken it out.
         for paper in self.papers:
             if (paper.document, paper.purpose) == ("invoice", "advance"):
                 (line,) = self.lines_of(paper.number)
@@ -2482,6 +2484,8 @@ def _credit_asked(book: Book, request: Json) -> None:
     require_part(gross, _rooms(book, [invoice])[invoice])
     settled, of_advance = book.settled(invoice, gross), book.bills_advance(invoice)
     left = book.advance_left() if of_advance else None
+    if of_advance and left is None:
+        raise ValueError(f"{invoice} bills an advance that was credited whole")
     billed = [left] if left else book.lines_of(invoice)
     lines = _credit_lines(book, billed, payload["lines"], gross, payload["credit"])
     purpose = "advance" if of_advance else "correction"

@@ -1,10 +1,15 @@
 """What no invoice will deduct of an advance is credited: the amounts are reckoned by hand."""
 
+from datetime import date
+from fractions import Fraction
+
 import pytest
 
 from activities.postgres import Pool
+from contracts.commercial import Advance, Authority
 from contracts.contract import Contract
-from contracts.errors import NotFound, TransitionError
+from contracts.document import read_contract
+from contracts.errors import NotFound, TermsError, TransitionError
 from contracts.money import Money, parse_amount
 from contracts.setting import ClockKind
 from lifecycle.receivables import RefundState
@@ -13,7 +18,7 @@ from tests.integration.conftest import Story
 from tests.integration.money.everything import Told
 from tests.integration.money.house import House, came, yuan
 from tests.integration.money.test_adjustments import CLAUSES, advanced, is_verified, levels
-from tests.integration.money.test_change_order import read
+from tests.integration.money.test_change_order import Desk, read
 from tollkeeper.bundle import bundle
 from tollkeeper.independent import verify
 from tollkeeper.queries import invoice
@@ -27,7 +32,11 @@ MICRO, ADVANCE = "QM-INV-2024-000001", "QM-INV-2024-000002"
 @pytest.fixture
 async def one(pool: Pool, key_account: Contract) -> Story:
     """An engagement that has proceeded, with its advance invoiced."""
-    made = Told(pool, read(key_account, **CLAUSES), "E1", ClockKind.LIVE)
+    people = ("gao.feng", "li.wei", "sun.hao", "chen.yu")
+    able = {"authority": tuple(Authority(person=person) for person in people)}
+    approvals = key_account.approvals.model_copy(update=able)
+    agreed = read(key_account, approvals=approvals, **CLAUSES)
+    made = Told(pool, agreed, "E1", ClockKind.LIVE)
     await made.opened()
     await made.consulted()
     await made.proceeded()
@@ -135,6 +144,63 @@ async def test_what_a_milestone_deducts_meanwhile_is_not_credited(one, house):
         await house.signed(asked)
     assert await accounts(house, "2110") == ("-90000.00",)
     assert await is_verified(one)
+
+
+def ended_early(contract: Contract, advance: Advance | None) -> Contract:
+    """The next version, without M2 and M3; what is held stays what it was."""
+    milestones = tuple(each for each in contract.milestones if each.id in {"M1", "M4"})
+    (micro, project), held = contract.fees, contract.holdback_amount()
+    total = sum((each.amount for each in milestones), held)
+    rate = Fraction(held.minor, total.minor)
+    update = {
+        "version": contract.version + 1,
+        "effective_on": date(2024, 12, 5),
+        "fees": (micro, project.model_copy(update={"amount": total})),
+        "milestones": milestones,
+        "holdback": contract.holdback.model_copy(update={"rate": rate}),
+        "advance": advance,
+    }
+    return read_contract(contract.model_copy(update=update).model_dump_json(), "version 2")
+
+
+async def test_a_change_order_takes_milestones_out_once_their_part_of_the_advance_is_credited(
+    one, house, tmp_path
+):
+    """M1 and M4 deduct a quarter of 630,000.00, and the advance was 180,000.00."""
+    await one.delivered("M1")
+    terms, desk = one.contract.advance, Desk(one)
+    with pytest.raises(TermsError, match=r"157500\.00, expected 180000\.00 or more"):
+        ended_early(one.contract, terms)
+    lower = terms.model_copy(update={"amount": yuan(90_000)})
+    with pytest.raises(TransitionError, match="advance ADV1: found it changed"):
+        await desk.propose("CO0", ended_early(one.contract, lower))
+    await house.signed(await house.credit("C1", ADVANCE, 95_400))
+    with pytest.raises(TransitionError, match=r"ADV1: found it changed, .* or of 90000\.00"):
+        await desk.propose("CO0", ended_early(one.contract, None))
+    await desk.agreed("CO1", ended_early(one.contract, lower))
+    await desk.applied("CO1", "2024-12-06")
+    assert await desk.version() == 2
+    assert await accounts(house, "2110") == ("0.00",)
+    assert await is_verified(one)
+    signer = signer_of(tmp_path)
+    lines = said(await bundle(one.pool, one.id, signer), signer.fingerprint)
+    assert lines[-1].endswith(f"in {len(verify.CHECKS)} checks")
+
+
+async def test_an_advance_that_was_credited_whole_is_taken_out_for_good(one, house, tmp_path):
+    desk = Desk(one)
+    await house.signed(await house.credit("C1", ADVANCE, 190_800))
+    await desk.agreed("CO1", ended_early(one.contract, None))
+    await desk.applied("CO1", "2024-12-06")
+    assert (await invoice(house.pool, (await one.delivered("M1")).number)).advance == yuan(0)
+    again = one.contract.advance.model_copy(update={"id": "ADV2", "amount": yuan(1_000)})
+    second = ended_early(one.contract, None)
+    with pytest.raises(TransitionError, match="advance: found one added, expected none"):
+        await desk.propose("CO2", read(second, version=3, advance=again))
+    assert await is_verified(one)
+    signer = signer_of(tmp_path)
+    lines = said(await bundle(one.pool, one.id, signer), signer.fingerprint)
+    assert lines[-1].endswith(f"in {len(verify.CHECKS)} checks")
 
 
 async def test_an_open_part_that_is_written_off_is_not_credited_before_that_is_reversed(one, house):

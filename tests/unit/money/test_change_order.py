@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contracts.commands import RejectMilestone, SubmitEvidence
+from contracts.commercial import Advance
 from contracts.contract import Contract, MilestoneLine, Phase, Tax
 from contracts.errors import TransitionError
 from contracts.explanation import Calculation, Explanation, Input
@@ -533,12 +534,24 @@ def standing(**update: Any) -> Standing:
         "in_use": {},
         "taxed": frozenset(),
         "held_back": {},
+        "advanced": None,
     }
     return Standing(**settled | update)
 
 
 def changed(**update: Any) -> Contract:
     return CONTRACT.model_copy(update={"version": 2, **update})
+
+
+def advance(amount: str, clause: str = "3.4") -> Advance:
+    return Advance(
+        id="AD1",
+        clause=clause,
+        title=Title(en="Advance"),
+        fee="project",
+        amount=cny(amount),
+        recovered=Fraction(1, 4),
+    )
 
 
 def milestones(name: str, **update: Any) -> tuple[Any, ...]:
@@ -653,6 +666,33 @@ def test_what_is_still_to_come_may_change(
     new: Contract, settled: dict[str, Any], retroactive: bool
 ) -> None:
     require_possible(CONTRACT, new, standing(**settled), retroactive=retroactive)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "left", "refused"),
+    [
+        (advance("100.00"), advance("60.00"), None, None),
+        (advance("100.00"), advance("100.00"), "60.00", None),
+        (advance("100.00"), advance("60.00"), "60.00", None),
+        (advance("100.00"), None, "0.00", None),
+        (None, advance("60.00"), None, None),
+        (advance("100.00"), advance("59.99"), "60.00", "AD1: found it changed.* or of 60.00"),
+        (advance("100.00"), advance("60.00", "3.5"), "60.00", "AD1: found it changed"),
+        (advance("100.00"), None, "60.00", "AD1: found it changed"),
+        (advance("100.00"), advance("60.00"), "0.00", "AD1: found it changed.* or gone"),
+        (None, advance("60.00"), "0.00", "advance: found one added, expected none"),
+    ],
+)
+def test_an_advance_that_is_invoiced_gives_up_what_was_credited_of_it(
+    before: Advance | None, after: Advance | None, left: str | None, refused: str | None
+) -> None:
+    old, new = CONTRACT.model_copy(update={"advance": before}), changed(advance=after)
+    come = standing(advanced=left and cny(left))
+    if refused is None:
+        require_possible(old, new, come, retroactive=False)
+    else:
+        with pytest.raises(TransitionError, match=refused):
+            require_possible(old, new, come, retroactive=False)
 
 
 def test_another_party_is_another_contract() -> None:
