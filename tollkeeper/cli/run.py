@@ -144,6 +144,8 @@ WORDS = {
     EventType.MILESTONE_REJECTED: "{milestone}: {reasons}",
     EventType.MILESTONE_EVALUATED: "{milestone}, earned {earned}",
     EventType.WENT_LIVE: "{milestone}",
+    EventType.APPROVAL_REQUESTED: "{decision} {amount} of {subject}",
+    EventType.APPROVAL_DECIDED: "{state}: {request}",
     EventType.HOLD_PLACED: "{amount}, {effect}",
     EventType.HOLD_RELEASED: "{amount}",
     EventType.HOLD_FORFEITED: "{amount}",
