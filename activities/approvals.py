@@ -150,7 +150,7 @@ async def ask(
     request_id: str,
     decision: Decision,
     subject: str,
-    named: str,
+    named: str | None,
     payload: dict[str, Any],
     amount: Money,
     effect_key: str,
@@ -164,7 +164,7 @@ async def ask(
 
     Args:
         request_id: `eng.E.request.ID`; subject: what it is about, as the database names it.
-        named: what it is about, as the contract names it (for policies).
+        named: what it is about, as the contract names it (for policies); none where people name it.
         payload: exactly what will be carried out, as JSON.
         amount: net; what authority is measured against.
         effect_key: key of the effect, made of what it is.
@@ -325,7 +325,7 @@ async def _ask_again(connection: Connection, order: AskAgain) -> Requested:
         request_id=order.key,
         decision=before.decision,
         subject=before.subject,
-        named=before.subject.rpartition(".")[2],
+        named=None,
         payload=before.payload,
         amount=before.amount,
         effect_key=before.effect_key,

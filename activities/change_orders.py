@@ -13,7 +13,7 @@ from activities.agreement import Agreement, agreement, require_named
 from activities.approvals import CarriedOut, ask, carries_out, guards
 from activities.billing.caps import authorise_less, authorise_more
 from activities.billing.credit_notes import room_of
-from activities.billing.invoices import billed_lines, issue
+from activities.billing.invoices import billed_line, issue
 from activities.books.journal import post
 from activities.engagements import register_version
 from activities.holds.lines import line_of
@@ -97,10 +97,10 @@ async def _propose(connection: Connection, order: ProposeChange) -> Requested:
         request_id=order.key,
         decision=Decision.CHANGE_ORDER,
         subject=change_id,
-        named=order.change,
+        named=None,
         payload={
             "change": change_id,
-            "contract": f"{new.id}@v{new.version}",
+            "contract": new.reference(),
             "sha256": new.digest(),
             "effective_on": new.effective_on.isoformat(),
             "retroactive": order.retroactive,
@@ -158,8 +158,8 @@ def _require_signers(terms: Agreement, amount: Money, requester: str) -> None:
     for side, party in (("client", parties.client), ("consultant", parties.consultant)):
         if not able & {person.id for person in party.people}:
             raise NotAuthorised(
-                f"found nobody of the {side} but {requester!r} with authority for {amount} "
-                f"{amount.currency}, expected one who can sign (clause "
+                f"found nobody of the {side} with authority for {amount} {amount.currency}, not "
+                f"counting {requester!r}, who asks for it, expected one who can sign (clause "
                 f"{terms.contract.approvals.clause})"
             )
 
@@ -184,7 +184,7 @@ async def _agreed(
         terms,
         EventType.CHANGE_AGREED,
         change=change.id,
-        contract=_version(change.contract),
+        contract=change.contract.reference(),
         effective_on=change.contract.effective_on.isoformat(),
     )
     if terms.local_date(order.at) < change.contract.effective_on:
@@ -262,7 +262,7 @@ async def _apply(
         after,
         EventType.CHANGE_APPLIED,
         change=change.id,
-        contract=_version(new),
+        contract=new.reference(),
         sha256=new.digest(),
         document=number,
         net=str(pricing.delta.net),
@@ -336,7 +336,7 @@ async def _bills(connection: Connection, terms: Agreement) -> list[Bill]:
     """What was billed of milestones and of micro-consulting, with what change orders made of it."""
     rows = await connection.fetch(
         """
-        select b.number, b.line, b.fee, b.net_minor, b.currency, i.key, i.purpose,
+        select b.*, i.key, i.purpose,
                coalesce(l.corrects_number, l.number) as root,
                coalesce(l.corrects_line, l.line) as root_line
         from billed_line b join invoice_line l using (number, line) join invoice i using (number)
@@ -346,11 +346,6 @@ async def _bills(connection: Connection, terms: Agreement) -> list[Bill]:
         """,
         terms.engagement_id,
     )
-    lines = {
-        (line.number, line.line): line
-        for number in dict.fromkeys(row["number"] for row in rows)
-        for line in await billed_lines(connection, terms, number)
-    }
     bills = defaultdict[str, dict[int, list[asyncpg.Record]]](lambda: defaultdict(list))
     for row in rows:
         bills[row["root"]][row["root_line"]].append(row)
@@ -364,7 +359,7 @@ async def _bills(connection: Connection, terms: Agreement) -> list[Bill]:
                 Tranche(
                     fee=parts[0]["fee"],
                     net=Money(sum(part["net_minor"] for part in parts), parts[0]["currency"]),
-                    lines=tuple(lines[part["number"], part["line"]] for part in parts),
+                    lines=tuple(billed_line(part) for part in parts),
                 )
                 for parts in tranches.values()
             ),
@@ -548,7 +543,3 @@ async def _move(
         raise TransitionError(
             f"change order {change.id}: found it {change.state}, expected {found} to become {to}"
         )
-
-
-def _version(contract: Contract) -> str:
-    return f"{contract.id}@v{contract.version}"

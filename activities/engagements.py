@@ -72,7 +72,7 @@ async def _open(connection: Connection, order: OpenEngagement) -> Done:
         type=EventType.ENGAGEMENT_OPENED,
         occurred_at=order.at,
         actor=order.by,
-        facts={"contract": f"{contract.id}@v{contract.version}", "sha256": digest},
+        facts={"contract": contract.reference(), "sha256": digest},
     )
     await write_events(connection, order, book, [opened])
     return Done()

@@ -340,6 +340,10 @@ class Agreement(Terms):
         with amounts_in(currency if isinstance(currency, str) else ""):
             return read(given)
 
+    def reference(self) -> str:
+        """How documents and explanations name this version, such as `KA-2024-019@v2`."""
+        return f"{self.id}@v{self.version}"
+
     def digest(self) -> str:
         """SHA-256 of the canonical text: the same agreement, however its document is laid out."""
         return sha256(canonical(self).encode()).hexdigest()
@@ -417,8 +421,14 @@ class Contract(Agreement):
         )
         return (first, *terms.more)
 
-    def policy_for(self, decision: Decision, subject: str, amount: Money) -> AutomaticPolicy | None:
-        """The automatic policy that covers a decision, if one does; `subject` is the id in this document."""
+    def policy_for(
+        self, decision: Decision, subject: str | None, amount: Money
+    ) -> AutomaticPolicy | None:
+        """The automatic policy that covers a decision, if one does.
+
+        Args:
+            subject: the id in this document; none for what only people name, such as a refund.
+        """
         for policy in self.approvals.automatic:
             within = policy.up_to is None or amount.minor <= policy.up_to.minor
             if decision in policy.decisions and policy.of in {None, subject} and within:

@@ -135,7 +135,7 @@ def _indicator_verdict(
     explanation = Explanation(
         what=f"{indicator.name.en}: stake {stake}, score {score}",
         amount=released,
-        contract=f"{contract.id}@v{contract.version}",
+        contract=contract.reference(),
         clause=terms.clause,
         inputs=(
             Input(

@@ -212,7 +212,7 @@ def document(new: Contract, pricing: Pricing, change: str) -> Draft:
 def _line(new: Contract, corrected: Corrected, change: str, lower: bool) -> Line:
     line, part = corrected.line, corrected.part
     net, tax = (-part.net, -part.tax) if lower else part
-    contract = f"{new.id}@v{new.version}"
+    contract = new.reference()
     formula = "net = old - new" if lower else "net = new - old"
     if abs(part.net.minor) != abs((corrected.after - corrected.before).minor):
         formula = f"{formula}, as far as it is of this line"

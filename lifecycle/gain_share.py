@@ -89,7 +89,7 @@ def true_up(
         explanation=Explanation(
             what=f"{terms.title.en}, {new.period}",
             amount=amount,
-            contract=f"{contract.id}@v{contract.version}",
+            contract=contract.reference(),
             clause=terms.clause,
             inputs=_inputs(terms, new, benefit, before),
             steps=_steps(terms, benefit, fee, amount),

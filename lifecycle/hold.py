@@ -182,10 +182,12 @@ def dispute_closed(hold: Hold, at: datetime, calendar: BusinessCalendar) -> Hold
 
 
 def moved(hold: Hold) -> Hold:
-    """After a part has left: settled when nothing is held any more."""
-    if hold.held.minor:
-        return hold
-    return hold.model_copy(update={"state": HoldState.SETTLED, "due_at": None})
+    """After a part has come or left: settled when nothing is held, active again when something is."""
+    if not hold.held.minor:
+        return hold.model_copy(update={"state": HoldState.SETTLED, "due_at": None})
+    if hold.state is HoldState.SETTLED:
+        return hold.model_copy(update={"state": HoldState.ACTIVE})
+    return hold
 
 
 def require_open(hold: Hold, wish: str) -> None:

@@ -25,7 +25,7 @@ def of_holdback(contract: Contract) -> Explanation:
     return Explanation(
         what=f"holdback {terms.id}: {percent(terms.rate)} of fee {fee.id}",
         amount=placed,
-        contract=_version(contract),
+        contract=contract.reference(),
         clause=terms.clause,
         inputs=(
             _of_clause("fee", str(fee.amount), fee.clause),
@@ -54,7 +54,7 @@ def of_miss(
         what=f"{indicator.name.en} {terms.missed} {terms.limit:f} in {len(misses)} of the last "
         f"{terms.of}: {percent(terms.share)} of milestone {milestone.id}",
         amount=min(share, room, key=lambda amount: amount.minor),
-        contract=_version(contract),
+        contract=contract.reference(),
         clause=terms.clause,
         inputs=(
             _of_clause("milestone", str(milestone.amount), milestone.clause),
@@ -96,7 +96,7 @@ def of_retained(contract: Contract, base: Money, before: Money, part: Taxed) -> 
     return Explanation(
         what=f"retention {terms.id}: {percent(terms.rate)} of fee {fee.id}, {terms.base}",
         amount=part.net,
-        contract=_version(contract),
+        contract=contract.reference(),
         clause=terms.clause,
         inputs=(
             _of_clause("rate", percent(terms.rate), terms.clause),
@@ -113,7 +113,7 @@ def as_placed(contract: Contract, asked: PlaceHold) -> Explanation:
     return Explanation(
         what=f"{asked.hold} placed: {asked.reason}",
         amount=asked.amount,
-        contract=_version(contract),
+        contract=contract.reference(),
         clause=contract.approvals.clause,
         inputs=(_asked_for(asked.amount, asked.by, asked.evidence),),
         steps=(Calculation(formula="placed = asked for", exact=str(asked.amount)),),
@@ -135,7 +135,7 @@ def as_asked(
     return Explanation(
         what=f"{_name(hold)} {verb}: {reason}",
         amount=amount,
-        contract=_version(contract),
+        contract=contract.reference(),
         clause=hold.clause,
         inputs=(_asked_for(amount, by, evidence), *_held(hold)),
         steps=(Calculation(formula=f"{verb} = asked for", exact=str(amount)),),
@@ -156,7 +156,7 @@ def of_all_free(
     return Explanation(
         what=f"{_name(hold)} {verb}: {reason}",
         amount=hold.free,
-        contract=_version(contract),
+        contract=contract.reference(),
         clause=clause,
         inputs=(*given, *_held(hold)),
         steps=(Calculation(formula=f"{verb} = held{_less_reserved(hold)}", exact=str(hold.free)),),
@@ -177,7 +177,7 @@ def of_step(
         what=f"retention {_name(hold)}, step {step.id}: {percent(until)} of {hold.placed} retained "
         "to date",
         amount=released,
-        contract=_version(contract),
+        contract=contract.reference(),
         clause=step.clause,
         inputs=(
             _of_clause("retained", str(hold.placed), hold.clause),
@@ -231,7 +231,3 @@ def _rounded(formula: str, exact: Fraction, rounded: Money) -> Calculation:
 
 def _name(hold: Hold) -> str:
     return hold.id.rpartition(".")[2]
-
-
-def _version(contract: Contract) -> str:
-    return f"{contract.id}@v{contract.version}"

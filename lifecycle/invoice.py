@@ -428,7 +428,7 @@ def fixed_fee_line(
         explanation=Explanation(
             what=title.en,
             amount=amount,
-            contract=f"{contract.id}@v{contract.version}",
+            contract=contract.reference(),
             clause=clause,
             inputs=(stated, proof),
             steps=(Calculation(formula=formula, exact=str(amount)),),

@@ -69,7 +69,7 @@ def explained(contract: Contract, credit: ServiceCredit, granted: Money) -> Expl
     return Explanation(
         what=f"Service credit {credit.id}: {credit.reason}",
         amount=credit.amount,
-        contract=f"{contract.id}@v{contract.version}",
+        contract=contract.reference(),
         clause=clause.clause,
         inputs=(
             Input(

@@ -429,7 +429,7 @@ def paid(
     payments = [*(each.payment for each in settled), money(payment)]
     return SettledPeriod(
         period=view.period,
-        contract=f"{contract.id}@v{contract.version}",
+        contract=contract.reference(),
         values=dict(row),
         gross=money(accounts.gross),
         retained=money(accounts.retained),

@@ -12,7 +12,7 @@ from activities.agreement import Agreement, agreement
 from activities.billing.caps import bill
 from activities.books.journal import post
 from activities.books.periods import open_day
-from activities.holds.rows import insert_hold, move
+from activities.holds.rows import insert_hold, move, settle
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened, send
 from contracts.commercial import HoldEffect, HoldKind
@@ -274,13 +274,14 @@ async def _hold_retention(
         )
     retained = priced.retained
     await move(connection, order, hold_id, "placed", retained.net, retained.tax, why)
+    await settle(connection, order.engagement_id, hold_id)
     await happened(
         connection,
         order,
         terms,
         EventType.HOLD_PLACED,
         hold=hold_id,
-        amount=str(priced.retained.net),
+        amount=str(retained.net),
         effect=HoldEffect.WITHHOLD_PAYMENT.value,
     )
     return hold_id
@@ -341,6 +342,9 @@ async def advance_left(connection: Connection, terms: Agreement) -> BilledLine |
     return line.model_copy(update={"taken": taken})
 
 
+# What was billed before.
+
+
 async def billed_lines(connection: Connection, terms: Agreement, number: str) -> list[BilledLine]:
     """The lines of a document of the engagement, with what was taken back of each.
 
@@ -356,7 +360,7 @@ async def billed_lines(connection: Connection, terms: Agreement, number: str) ->
         raise NotFound(
             f"found document {number!r}, expected one of engagement {terms.engagement_id}"
         )
-    return [_billed_line(row) for row in rows]
+    return [billed_line(row) for row in rows]
 
 
 async def creditable_lines(
@@ -378,7 +382,8 @@ async def creditable_lines(
     return lines
 
 
-def _billed_line(row: asyncpg.Record) -> BilledLine:
+def billed_line(row: asyncpg.Record) -> BilledLine:
+    """A line as its row in the view `billed_line` says."""
     amounts = {
         name: Money(row[f"{name}_minor"], row["currency"])
         for name in ("taxable", "tax", "taken_taxable", "taken_tax")
@@ -608,7 +613,7 @@ def _for_finance(terms: Agreement, head: Head, priced: Draft) -> dict[str, objec
         "due_on": head.due_on.isoformat(),
         "sandbox": terms.book == "sandbox",
         "engagement": terms.engagement_id,
-        "contract": f"{terms.contract.id}@v{terms.contract.version}",
+        "contract": terms.contract.reference(),
         "seller": parties.consultant.name.en,
         "buyer": parties.client.name.en,
         "customer": parties.client.entity,

@@ -59,7 +59,7 @@ async def _ask(connection: Connection, order: GrantServiceCredit) -> Requested:
         request_id=order.key,
         decision=Decision.SERVICE_CREDIT,
         subject=subject,
-        named=order.credit,
+        named=None,
         payload=wanted.model_dump(mode="json"),
         amount=order.amount,
         effect_key=f"{subject}:grant",

@@ -115,7 +115,8 @@ async def _require_person(connection: Connection, order: ClosePeriod) -> None:
     people = [row["id"] for row in rows]
     if order.by not in people:
         raise NotAuthorised(
-            f"found {order.by!r}, expected one of the people of {order.entity}: {', '.join(people)}"
+            f"found {order.by!r}, expected one of the people of {order.entity}: "
+            f"{', '.join(people) or 'none, it is the seller of no contract'}"
         )
 
 
@@ -190,7 +191,7 @@ async def _ask(connection: Connection, order: AskReversal) -> Requested:
         request_id=order.key,
         decision=Decision.REVERSAL,
         subject=posted.key,
-        named=posted.group.code,
+        named=None,
         payload={"group": posted.key, "digest": posted.digest, "reason": order.reason},
         amount=posted.amount,
         effect_key=f"{posted.key}:reversed",

@@ -59,6 +59,7 @@ async def seal(connection: Connection, book: Book) -> Head:
 
 
 async def head_of(connection: Connection, book: Book) -> Head:
+    """The last link of a book's chain; of a chain without any, the one that it starts from."""
     row = await connection.fetchrow(
         "select seq, hash, sealed_at from journal_seal where book = $1 order by seq desc limit 1",
         book,

@@ -13,6 +13,7 @@ from contracts.errors import KeyReused, TermsError, Unavailable
 
 ANSWER_SECONDS = 20.0
 WORDS_KEPT = 2_000
+WORDS_SAID = 200
 PASSING = {401, 403, 408, 425, 429}
 """Refusals that somebody may put right: a secret, a clock, too much at once. Other 4xx are final."""
 
@@ -46,9 +47,11 @@ class OverHttp:
         )
         answer = await self._answer(request, str(message))
         if answer.status_code == httpx.codes.CONFLICT:
-            raise KeyReused(f"{message} is there with other content: {_words(answer)[:200]}")
+            raise KeyReused(
+                f"{message} is there with other content: {words_of(answer, WORDS_SAID)}"
+            )
         _require_success(answer, str(message))
-        return Taken(self.endpoint.url, answer.status_code, _words(answer))
+        return Taken(self.endpoint.url, answer.status_code, words_of(answer))
 
     async def documents(self) -> list[Listed]:
         """As the port says, page by page."""
@@ -107,13 +110,13 @@ def read_page(text: str, name: str) -> Page:
 
 
 def _require_success(answer: httpx.Response, name: str) -> None:
-    status, words = answer.status_code, _words(answer)[:200]
+    status, words = answer.status_code, words_of(answer, WORDS_SAID)
     if status >= 500 or status in PASSING:
         raise Unavailable(f"{name}: answered {status}: {words}")
     if not answer.is_success:
         raise TermsError(f"{name} was refused with {status}: {words}")
 
 
-def _words(answer: httpx.Response) -> str:
-    """The answer as PostgreSQL can keep it."""
-    return answer.text[:WORDS_KEPT].replace("\0", "\N{REPLACEMENT CHARACTER}")
+def words_of(answer: httpx.Response, kept: int = WORDS_KEPT) -> str:
+    """The first characters of an answer, as PostgreSQL can keep them."""
+    return answer.text[:kept].replace("\0", "\N{REPLACEMENT CHARACTER}")

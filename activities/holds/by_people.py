@@ -137,6 +137,11 @@ async def _place(connection: Connection, order: PlaceHold) -> Requested:
         raise TransitionError(
             f"found hold {hold_id} placed already, or to be placed by the contract; expected a new id"
         )
+    if order.hold in {milestone.id for milestone in terms.contract.milestones}:
+        raise TransitionError(
+            f"found a hold of the name of milestone {order.hold}, expected another id: what is "
+            "decided without approval about the milestone would hold for it"
+        )
     await _require_room(connection, terms, order)
     return await ask(
         connection,
@@ -176,13 +181,9 @@ async def room_for(connection: Connection, terms: Agreement, order: PlaceHold) -
                 "a hold that blocks invoicing is on a milestone: found none, or an invoice line"
             )
         milestone = terms.contract.milestone(order.milestone)
-        billed = await connection.fetchval(
-            "select number from invoice where key = $1",
-            f"eng.{terms.engagement_id}.milestone.{milestone.id}:bill",
-        )
-        if billed:
+        if number := await invoice_of(connection, terms, milestone.id):
             raise TransitionError(
-                f"milestone {milestone.id}: found it billed as {billed}, expected it not to be "
+                f"milestone {milestone.id}: found it billed as {number}, expected it not to be "
                 "billed yet; withhold the payment of that invoice instead"
             )
         return _net_of(terms, milestone.id) - await _blocked(connection, terms, milestone.id)
@@ -193,6 +194,15 @@ async def room_for(connection: Connection, terms: Agreement, order: PlaceHold) -
         )
     line = await line_of(connection, terms, order.line)
     return line.open_net if order.effect is HoldEffect.WITHHOLD_PAYMENT else line.creditable_net
+
+
+async def invoice_of(connection: Connection, terms: Agreement, milestone: str) -> str | None:
+    """The number of the invoice that bills a milestone; none before it is billed."""
+    number: str | None = await connection.fetchval(
+        "select number from invoice where key = $1",
+        f"eng.{terms.engagement_id}.milestone.{milestone}:bill",
+    )
+    return number
 
 
 def _net_of(terms: Agreement, milestone: str) -> Money:
@@ -426,7 +436,7 @@ async def _end_clock(connection: Connection, order: EndHoldClock) -> HoldMoved:
     if hold.kind is HoldKind.RETENTION:
         return await _retention_step(connection, order, terms, hold)
     if hold.due_at != order.due_at or hold.disputed_at is not None or hold.state not in OPEN:
-        return HoldMoved(hold=hold.id, state=hold.state, due_at=hold.due_at)
+        return HoldMoved(hold=hold.id, state=hold.state, due_at=hold.due_at, early=True)
     if hold.state is not HoldState.DECISION_DUE:
         after = clock_ended(hold, await working_days_of(connection, terms))
         return await _changed(connection, order, terms, hold, after, EventType.DECISION_DUE)
@@ -461,21 +471,22 @@ async def _retention_step(
 ) -> HoldMoved:
     """A step of the clause is due: only time had to pass, so the clause releases."""
     step = await retention_due(connection, terms, hold)
-    if step is not None and step.due_at == order.due_at and step.amount.minor:
-        effect_key = f"{hold.id}:{step.terms.id}"
-        await ask_to_decide(
-            connection,
-            order,
-            terms,
-            hold,
-            Decision.RELEASE,
-            step.amount,
-            request_id=f"eng.{terms.engagement_id}.request.{step.terms.id}",
-            effect_key=effect_key,
-            reason=f"step {step.terms.id} of clause {step.terms.clause} is due",
-            parts=(one_part(hold, Decision.RELEASE, effect_key, step.explanation),),
-            by_clause=step.terms.clause,
-        )
+    if step is None or step.due_at != order.due_at or hold.disputed_at is not None:
+        return HoldMoved(hold=hold.id, state=hold.state, due_at=hold.due_at, early=True)
+    effect_key = f"{hold.id}:{step.terms.id}"
+    await ask_to_decide(
+        connection,
+        order,
+        terms,
+        hold,
+        Decision.RELEASE,
+        step.amount,
+        request_id=f"eng.{terms.engagement_id}.request.{step.terms.id}",
+        effect_key=effect_key,
+        reason=f"step {step.terms.id} of clause {step.terms.clause} is due",
+        parts=(one_part(hold, Decision.RELEASE, effect_key, step.explanation),),
+        by_clause=step.terms.clause,
+    )
     after = await hold_of(connection, order.engagement_id, hold.id)
     return HoldMoved(hold=hold.id, state=after.state, due_at=after.due_at)
 

@@ -6,9 +6,9 @@ from activities.agreement import Agreement
 from activities.approvals import CarriedOut, ask, carries_out, guards
 from activities.billing.invoices import issue
 from activities.books.journal import post
-from activities.holds.lines import balance_of, line_held, revenue_of, tell_finance
+from activities.holds.lines import line_held, revenue_of, tell_finance
 from activities.holds.retention import retention_forfeited, retention_released
-from activities.holds.rows import change, hold_of, move, named_in_contract
+from activities.holds.rows import hold_of, move, named_in_contract, settle
 from activities.postgres import Connection
 from activities.timeline import happened
 from contracts.commercial import Decision, HoldEffect, HoldKind
@@ -17,11 +17,11 @@ from contracts.explanation import Explanation
 from contracts.fields import Title
 from contracts.money import Money, parse_amount
 from lifecycle.approval import Request
-from lifecycle.hold import Hold, moved, require_open
+from lifecycle.credits import Room
+from lifecycle.hold import Hold, require_open
 from lifecycle.hold_reasons import VERBS
 from lifecycle.invoice import BilledLine, Draft, Line, Purpose, credit_of, draft
 from lifecycle.ledger import (
-    Account,
     block_lifted,
     clawed_back,
     refund_lapsed,
@@ -296,11 +296,8 @@ async def _claimed_back(
     """A credit note: against what is still open of the invoice, the rest is the customer's credit."""
     line = await line_held(connection, terms, hold)
     part = line.part(part.net)
+    settled = await _settled(connection, line.number, part.gross)
     note, taxes = await _credit(connection, order, terms, hold, line, part, request)
-    open_part = await balance_of(
-        connection, Account.RECEIVABLE_OPEN, line.number, part.net.currency
-    )
-    settled = Money(max((part.gross - open_part).minor, 0), part.net.currency)
     clawed = clawed_back(
         part.net,
         taxes,
@@ -312,6 +309,28 @@ async def _claimed_back(
     )
     await post(connection, order, terms, clawed)
     return note
+
+
+async def _settled(connection: Connection, invoice: str, gross: Money) -> Money:
+    """What of a claim back was paid before, by money or by the advance; what is open goes first.
+
+    Raises:
+        TransitionError: more than is open and paid: nobody gets credit for what was never paid.
+    """
+    row = await connection.fetchrow(
+        """
+        select open_minor as open, paid_minor + advance_minor - returned_minor as paid
+        from invoice_settlement where number = $1
+        """,
+        invoice,
+    )
+    assert row is not None
+    room = Room(
+        invoice=invoice,
+        open=Money(row["open"], gross.currency),
+        paid=Money(row["paid"], gross.currency),
+    )
+    return room.settled(gross)
 
 
 _RELEASED = {
@@ -379,9 +398,7 @@ async def _decided(
     amount = request.amount
     part = part_of(hold, amount)
     await move(connection, order, hold.id, decision, amount, part.tax)
-    after = await hold_of(connection, terms.engagement_id, hold.id)
-    if (settled := moved(after)) != after:
-        await change(connection, after, settled)
+    await settle(connection, terms.engagement_id, hold.id)
     await connection.execute(
         """
         insert into decision_record

@@ -2,7 +2,7 @@
 
 from activities.agreement import Agreement
 from activities.approvals import CarriedOut
-from activities.holds.by_people import put_hold, room_for
+from activities.holds.by_people import invoice_of, put_hold, room_for
 from activities.holds.decisions import ask_to_decide, one_part
 from activities.holds.rows import hold_of
 from activities.postgres import Connection, write_effect
@@ -46,10 +46,7 @@ async def _place(
     missed: list[Reading],
 ) -> None:
     milestone = terms.contract.milestone(clause.milestone)
-    invoice = await connection.fetchval(
-        "select number from invoice where key = $1",
-        f"eng.{terms.engagement_id}.milestone.{milestone.id}:bill",
-    )
+    invoice = await invoice_of(connection, terms, milestone.id)
     effect = HoldEffect(clause.effect)
     on_invoice = effect is HoldEffect.WITHHOLD_PAYMENT
     values = ", ".join(f"{each.value:f} on {each.measured_on.isoformat()}" for each in missed)
@@ -98,13 +95,21 @@ async def _cured(
     hold_id: str,
     readings: list[Reading],
 ) -> None:
-    """Measured again, and met within the cure clock: it is asked to be released."""
+    """Measured again, and met within the cure clock: it is asked to be released, once for a day.
+
+    What was turned down then, people ask for again.
+    """
     hold = await hold_of(connection, terms.engagement_id, hold_id)
     met = cured(clause, terms.indicators[clause.indicator], readings)
     in_time = hold.due_at is not None and order.at <= hold.due_at
     if hold.state is not HoldState.CURING or met is None or not in_time or not hold.free.minor:
         return
     day = met.measured_on.isoformat()
+    request_id = f"eng.{terms.engagement_id}.request.{clause.id}-cured-{day}"
+    if await connection.fetchval(
+        "select 1 from approval_request where request_id = $1", request_id
+    ):
+        return
     reason = f"cured: {clause.indicator} {met.value:f} on {day}"
     effect_key = f"{hold_id}:cured:{day}"
     reading = reading_input("found", terms.indicators[clause.indicator], met)
@@ -118,7 +123,7 @@ async def _cured(
         hold,
         Decision.RELEASE,
         hold.free,
-        request_id=f"eng.{terms.engagement_id}.request.{clause.id}-cured-{day}",
+        request_id=request_id,
         effect_key=effect_key,
         reason=reason,
         parts=(one_part(hold, Decision.RELEASE, effect_key, why),),

@@ -37,7 +37,10 @@ class StepDue:
 
 
 async def retention_due(connection: Connection, terms: Agreement, hold: Hold) -> StepDue | None:
-    """The next step that has not been released yet; none before go-live."""
+    """The next step that still releases something; none before go-live.
+
+    What people decided before may be more than a step would release: it is passed over.
+    """
     retention = terms.contract.retention
     assert retention
     live_at: datetime | None = await connection.fetchval(
@@ -59,8 +62,8 @@ async def retention_due(connection: Connection, terms: Agreement, hold: Hold) ->
     until = Fraction(0)
     for step in steps:
         until += step.share
-        if step.id not in done:
-            why = of_step(terms.contract, hold, step, live_on, until)
+        why = of_step(terms.contract, hold, step, live_on, until)
+        if step.id not in done and why.amount.minor > 0:
             return StepDue(step, calendar.period_after(live_on, step.after), why)
     return None
 
@@ -73,6 +76,7 @@ async def retention_released(
     part: Taxed,
     why: Explanation,
 ) -> str | None:
+    """Each invoice that retains a part of it has it payable; taxed only now, an invoice bills it."""
     retention = terms.contract.retention
     assert retention
     retained = await _oldest_first(connection, hold, part.gross)
@@ -211,7 +215,7 @@ def _retained_explanation(
     return Explanation(
         what=why.what,
         amount=amount,
-        contract=f"{terms.contract.id}@v{terms.contract.version}",
+        contract=terms.contract.reference(),
         clause=hold.clause,
         inputs=tuple(
             Input(name=f"retained on {number}", value=str(part), source=number)

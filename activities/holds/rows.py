@@ -6,7 +6,7 @@ from contracts.commercial import HoldClocks, HoldEffect, HoldKind
 from contracts.errors import NotFound, TransitionError
 from contracts.explanation import Explanation
 from contracts.money import Money
-from lifecycle.hold import Hold
+from lifecycle.hold import Hold, moved
 from lifecycle.orders import A, Order
 
 TIME_ONLY = {HoldKind.RETENTION}
@@ -149,6 +149,13 @@ async def change(connection: Connection, before: Hold, after: Hold) -> None:
     )
     if done != "UPDATE 1":
         raise TransitionError(f"hold {before.id}: found it changed, expected it as it was")
+
+
+async def settle(connection: Connection, engagement_id: str, hold_id: str) -> None:
+    """After a movement: settle a hold that holds nothing, open one again that holds something."""
+    hold = await hold_of(connection, engagement_id, hold_id)
+    if (after := moved(hold)) != hold:
+        await change(connection, hold, after)
 
 
 def named_in_contract(terms: Agreement, hold: Hold) -> str:

@@ -21,7 +21,7 @@ from lifecycle.invoice import BilledLine, Draft, Line, Purpose, credit_of, draft
 from lifecycle.ledger import Group, advance_credited, credited, written_off
 from lifecycle.orders import Order
 from lifecycle.orders.approvals import Requested
-from lifecycle.orders.receivables import RequestCredit, RequestWriteOff
+from lifecycle.orders.receivables import CreditReason, RequestCredit, RequestWriteOff
 from lifecycle.tax import Taxed
 
 
@@ -107,7 +107,7 @@ def _credit_line(
     explanation = Explanation(
         what=what,
         amount=part.net,
-        contract=f"{terms.contract.id}@v{terms.contract.version}",
+        contract=terms.contract.reference(),
         clause=line.clause,
         inputs=(
             *why,
@@ -147,7 +147,7 @@ async def _ask_credit(connection: Connection, order: RequestCredit) -> Requested
         request_id=order.key,
         decision=Decision.CREDIT,
         subject=order.invoice,
-        named=order.invoice,
+        named=None,
         payload={
             "credit": order.credit,
             "invoice": order.invoice,
@@ -203,7 +203,13 @@ async def _priced(
 ) -> _Priced:
     room = await room_of(connection, terms, asked.invoice)
     advance = await advance_left(connection, terms)
-    if advance is not None and advance.number == asked.invoice:
+    of_advance = advance is not None and advance.number == asked.invoice
+    if of_advance != (asked.code is CreditReason.ADVANCE):
+        expected = "one for advance" if of_advance else "another reason: it bills no advance"
+        raise TransitionError(
+            f"{asked.invoice}: found a credit for {asked.code.value}, expected {expected}"
+        )
+    if advance is not None and of_advance:
         lines = _chosen([advance], asked.invoice, asked.lines)
         require_left(advance, asked.amount)
     else:
@@ -239,7 +245,7 @@ async def _ask_write_off(connection: Connection, order: RequestWriteOff) -> Requ
         request_id=order.key,
         decision=Decision.WRITE_OFF,
         subject=order.invoice,
-        named=order.invoice,
+        named=None,
         payload={
             "write_off": order.write_off,
             "invoice": order.invoice,

@@ -155,7 +155,7 @@ async def _rule(connection: Connection, order: RuleDispute) -> Requested:
         request_id=order.key,
         decision=Decision.DISPUTE_RULING,
         subject=order.dispute,
-        named=row["invoice"],
+        named=None,
         payload={
             "dispute": order.dispute,
             "invoice": row["invoice"],

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
+from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -45,7 +46,7 @@ async def record_receipts(pool: Pool, order: RecordReceipts) -> Recorded:
     """Store what the bank says came in, all of it or nothing; each receipt is stored once.
 
     Raises:
-        NotFound: no contract of the seller has that customer.
+        NotFound: the seller has no engagement in that book, or no contract with that customer.
         TermsError: money of a day to come.
         KeyReused: the bank's reference stands for other content already.
     """
@@ -274,10 +275,12 @@ async def _record(connection: Connection, order: RecordReceipts) -> Recorded:
     for receipt, place in sorted(
         zip(order.receipts, places, strict=True), key=lambda pair: pair[0].id
     ):
+        whose = (receipt.book, receipt.seller)
+        if whose not in known:
+            known[whose] = await _customers(connection, *whose)
+            if not known[whose]:
+                await _refuse_seller(connection, *whose, place)
         if receipt.customer is not None:
-            whose = (receipt.book, receipt.seller)
-            if whose not in known:
-                known[whose] = await _customers(connection, *whose)
             _require_customer(receipt.customer, known[whose], receipt.seller, place)
         _require_past(receipt, order.at, place)
         if await _stored(connection, order, receipt, place):
@@ -348,6 +351,23 @@ async def _name(connection: Connection, order: Order[A], receipt: str, customer:
         customer,
         order.by,
         order.key,
+    )
+
+
+async def _refuse_seller(connection: Connection, book: Book, seller: str, place: str) -> NoReturn:
+    rows = await connection.fetch(
+        """
+        select distinct c.document #>> '{parties,consultant,entity}' as seller
+        from engagement e join contract_version c
+          on c.contract_id = e.contract_id and c.version = e.contract_version
+        where e.book = $1 order by 1
+        """,
+        book,
+    )
+    sellers = ", ".join(row["seller"] for row in rows) or "nobody, it has no engagement yet"
+    raise NotFound(
+        f"{place}: found seller {seller!r}, expected one with an engagement in the {book.value} book: "
+        f"{sellers}"
     )
 
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement, require_named
-from activities.approvals import CarriedOut, ask, carries_out, gives_up
+from activities.approvals import CarriedOut, ask, carries_out, gives_up, guards
 from activities.books.journal import post
+from activities.export.http import words_of
 from activities.export.port import Endpoint
 from activities.export.signature import signed
 from activities.postgres import Connection, Pool, once, transaction
@@ -103,7 +104,7 @@ class Refunds:
         )
         if answer is not None and 400 <= answer.status_code < 500:
             if answer.status_code not in PASSING:
-                said = f"refused with {answer.status_code}: {_words(answer)}"
+                said = f"refused with {answer.status_code}: {words_of(answer, WORDS_KEPT)}"
                 return Refunding(refund=order.refund, state=RefundState.FAILED, evidence=said)
         return await self._told(order.refund, answer)
 
@@ -211,11 +212,6 @@ def _read(answer: httpx.Response | None) -> _Said | None:
         return None
 
 
-def _words(answer: httpx.Response) -> str:
-    """The answer as PostgreSQL can keep it."""
-    return answer.text[:WORDS_KEPT].replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
 def _as_stored(row: asyncpg.Record) -> Refunding:
     return Refunding(
         refund=row["refund_id"], state=RefundState(row["state"]), evidence=row["evidence"]
@@ -289,7 +285,7 @@ async def _request(connection: Connection, order: RequestRefund) -> Requested:
         request_id=order.key,
         decision=Decision.REFUND,
         subject=order.refund,
-        named=order.refund.rpartition(".")[2],
+        named=None,
         payload={
             "refund": order.refund,
             "source": source.id,
@@ -299,6 +295,15 @@ async def _request(connection: Connection, order: RequestRefund) -> Requested:
         },
         amount=order.amount,
         effect_key=f"{order.refund}:approved",
+    )
+
+
+@guards(Decision.REFUND)
+async def _ended(connection: Connection, terms: Agreement, request: Request) -> None:
+    """Its credit was given back with the request, so a refund is asked for as another one."""
+    raise TransitionError(
+        f"request {request.id}: found refund {request.subject} asked for again, expected another "
+        "refund: the credit of this one is free again"
     )
 
 

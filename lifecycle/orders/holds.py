@@ -73,6 +73,11 @@ class HoldMoved(Answer):
     state: HoldState
     due_at: datetime | None
     disputed: bool = False
+    early: bool = False
+    """The clock had not ended, or stood still: not kept, since it may end at the same time later."""
+
+    def final(self) -> bool:
+        return not self.early
 
 
 class ServeCureNotice(Instruction[HoldMoved]):

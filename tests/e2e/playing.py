@@ -20,9 +20,12 @@ from tests.e2e.conftest import EXAMPLES, Answer, Installed
 from tests.e2e.test_installed import printed, up
 from tollkeeper.cli import main
 from tollkeeper.independent import verify
+from tollkeeper.views.export import State
 
 BLOCK = re.compile(r"^```(sh|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-REFUSED = re.compile(r"[A-Z][a-z]\w+: |R1 is not closed yet: ")
+REFUSED = re.compile(
+    r"[A-Z][a-z]\w+: |REFUSED  |R1 is not closed yet: |The two sides do NOT agree\."
+)
 LEFT_OUT = "..."
 DELIVERED_SECONDS = 60
 
@@ -78,9 +81,9 @@ class Player:
                 return Answer(words, demo.returncode, demo.stderr + demo.stdout, "")
             case [".venv/bin/tollkeeper" | "tollkeeper", "up"]:
                 self.running.enter_context(up(self.tollkeeper, self.folder))
-                return Answer(words, 0, "", "")
+                return Answer(words, 0, (self.folder / "up.log").read_text(), "")
             case ["tollkeeper" | "tollkeeper-verify", *_]:
-                if words[1:3] == ["export", "reconcile"]:
+                if words[1] == "export":
                     self.delivered()
                 return called(words)
             case ["cat", name]:
@@ -90,11 +93,10 @@ class Player:
         )
 
     def delivered(self) -> None:
-        """Documents leave behind the scenes; the last ones have just been issued."""
+        """Documents leave behind the scenes, or are refused; the last ones have just been issued."""
+        listing = shlex.split("tollkeeper export list --book sandbox --json")
         until = time.monotonic() + DELIVERED_SECONDS
-        while waiting := printed(
-            called(shlex.split("tollkeeper export list --book sandbox --json"))
-        ):
+        while waiting := [row for row in printed(called(listing)) if row["state"] != State.FAILED]:
             assert time.monotonic() < until, waiting
             time.sleep(0.2)
 

@@ -73,6 +73,35 @@ def test_a_file_or_a_key_that_is_not_there_is_a_wrong_call(tmp_path: Path) -> No
         assert left.value.code == 2
 
 
+def test_a_wrong_call_says_what_was_found_and_expected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    none = str(tmp_path / "none.zip")
+    for call, words in (
+        ([none], f"found {none} (No such file or directory), expected a bundle"),
+        ([__file__, "--key", "sha256:0123"], "--key: found 'sha256:0123', expected sha256: and 64"),
+    ):
+        with pytest.raises(SystemExit):
+            verify.main(call)
+        assert words in capsys.readouterr().err
+
+
+def test_a_reader_that_has_read_enough_is_no_traceback() -> None:
+    program = (
+        "import sys\nfrom tollkeeper.independent import verify\n"
+        "verify.verify = lambda *_: print('ok' * 1_000_000)\n"
+        "sys.exit(verify.main([verify.__file__]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as ran:
+        assert ran.stdout is not None
+        assert ran.stderr is not None
+        ran.stdout.close()
+        assert ran.stderr.read() == b""
+    assert ran.returncode == 1
+
+
 # By hand.
 
 

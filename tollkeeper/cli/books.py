@@ -107,7 +107,7 @@ def list_periods(entity: str | None = None, /, *, output: Output = TABLES) -> No
         return dump(rows)
     table(
         "Periods",
-        ["book", "entity", "month", "groups>", "state", "closed by", "closed at"],
+        ["book", "entity", "month", "groups>", "state", "closed by", "closed at, UTC"],
         [
             (
                 row.book.value, row.entity, row.month, row.groups,

@@ -60,7 +60,8 @@ def show(number: str, /, *, output: Output = TABLES) -> None:
         return dump(found)
     due = f", due {found.due_on}" if found.document == "invoice" else ""
     out.print(
-        f"[bold]{found.number}[/]  {found.document} of {found.issued_on}{due}, {found.contract}"
+        f"[bold]{found.number}[/]  {found.document.replace('_', ' ')} of {found.issued_on}{due}, "
+        f"{found.contract}"
     )
     table(
         "",

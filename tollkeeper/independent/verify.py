@@ -9,6 +9,7 @@ import argparse
 import ast
 import json
 import operator
+import os
 import re
 import struct
 import sys
@@ -189,6 +190,11 @@ def wanted_fingerprint(key: str) -> str:
     """
     if re.fullmatch(r"(sha256:)?[0-9a-f]{64}", key):
         return f"sha256:{key.removeprefix('sha256:')}"
+    if not Path(key).is_file():
+        raise ValueError(
+            f"--key: found {key!r}, expected sha256: and 64 hexadecimal digits, or a file with the "
+            "public key"
+        )
     loaded = serialization.load_pem_public_key(Path(key).read_bytes())
     if not isinstance(loaded, Ed25519PublicKey):
         raise ValueError(f"found a key of another kind in {key}, expected Ed25519")
@@ -623,6 +629,10 @@ class Bundle:
                 yield At("timeline.json") / i, event
 
 
+NAMED_BY_CONTRACT = {"release", "forfeit", "extend", "place_hold", "gain_share"}
+"""Decisions about what the contract has an id for; policies may name it."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """One version of the contract; `name` is `ID@v1`."""
@@ -693,21 +703,15 @@ class Terms:
         return []
 
     def names_of(self, request: Json, milestone: str | None) -> set[str]:
-        """How the contract may name, for a policy, what a request is about."""
+        """How the contract may name, for a policy, what a request is about; people name the rest."""
+        if request["decision"] not in NAMED_BY_CONTRACT:
+            return set()
         own, payload = request["subject"].rpartition(".")[2], request["payload"]
         placed = {self["holdback"]["id"], *(each["id"] for each in self.get("miss_holds") or [])}
         placed |= {self["retention"]["id"]} if self.get("retention") else set()
         if own in placed:
             return {own}
-        names = {
-            own,
-            request["subject"],
-            milestone,
-            payload.get("milestone"),
-            payload.get("invoice"),
-        }
-        if request["decision"] == "service_credit":
-            names.add(self["service_credits"]["fee"])
+        names = {own, request["subject"], milestone, payload.get("milestone")}
         return {name for name in names if name}
 
 
@@ -2484,6 +2488,8 @@ def _credit_asked(book: Book, request: Json) -> None:
     require_part(gross, _rooms(book, [invoice])[invoice])
     settled, of_advance = book.settled(invoice, gross), book.bills_advance(invoice)
     left = book.advance_left() if of_advance else None
+    if of_advance != (payload["code"] == "advance"):
+        raise ValueError(f"{invoice} is credited for {payload['code']}, which it does not bill")
     if of_advance and left is None:
         raise ValueError(f"{invoice} bills an advance that was credited whole")
     billed = [left] if left else book.lines_of(invoice)
@@ -3335,12 +3341,19 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         data = given.bundle.read_bytes()
         key = wanted_fingerprint(given.key) if given.key else None
-    except (OSError, ValueError) as wrong:
+    except OSError as wrong:
+        parser.error(
+            f"found {wrong.filename} ({wrong.strerror}), expected a bundle or a public key"
+        )
+    except ValueError as wrong:
         parser.error(str(wrong))
     try:
         verify(data, key, print)
     except Refused as refused:
         print(f"REFUSED  {refused}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever reads has read enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 

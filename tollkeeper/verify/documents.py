@@ -1,6 +1,7 @@
 """Invoices and credit notes: sums, numbers, claims, messages."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from fractions import Fraction
 
 from lifecycle.invoice import retention_now
@@ -73,7 +74,8 @@ def _tax_by_rate(row: Row) -> Iterator[str]:
     # Prices with the tax inside fix the gross: their net is rounded first, and the tax is the rest.
     gross = any(line["fee"] in row["gross_fees"] for line in charged)
     if abs(tax - exact) > (1 + rate / 2 if gross else Fraction(1, 2)):
-        yield f"found tax {tax} minor units, expected {rate} of what is taxed, {float(exact):.2f}"
+        due = Decimal(exact.numerator) / exact.denominator
+        yield f"found tax {tax} minor units, expected {rate} of what is taxed, {due:.2f}"
 
 
 @invariant(

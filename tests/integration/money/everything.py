@@ -32,6 +32,7 @@ from contracts.setting import Book
 from lifecycle.orders import Billed, Order, Placed
 from lifecycle.orders.adjustments import IssueAdvance
 from lifecycle.orders.approvals import RejectRequest
+from lifecycle.orders.receivables import CreditReason
 from lifecycle.receivables import BankReceipt, DisputeState, RefundState
 from tests.integration.conftest import LIVE_ON, Story
 from tests.integration.money import test_adjustments as adjustments
@@ -278,7 +279,7 @@ class Everything:
         number = await self.one.pool.fetchval(
             "select number from invoice where purpose = 'advance'"
         )
-        await self.house.signed(await self.house.credit("C2", number, 1_111))
+        await self.house.signed(await self.house.credit("C2", number, 1_111, CreditReason.ADVANCE))
 
     async def misses_its_limit(self) -> None:
         for day in ("2025-02-03", "2025-03-03", "2025-04-03"):

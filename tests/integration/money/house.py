@@ -165,13 +165,15 @@ class House:
         )
         return await rule_dispute(self.pool, order)
 
-    async def credit(self, id: str, invoice: str, amount: int) -> Requested:
+    async def credit(
+        self, id: str, invoice: str, amount: int, code: CreditReason = CreditReason.GOODWILL
+    ) -> Requested:
         order = RequestCredit(
             **self.about(f"eng.{self.engagement}.request.{id}"),
             credit=self.id("credit", id),
             invoice=invoice,
             amount=yuan(amount),
-            code=CreditReason.GOODWILL,
+            code=code,
             reason="late",
         )
         return await request_credit(self.pool, order)

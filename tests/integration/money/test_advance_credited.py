@@ -12,6 +12,8 @@ from contracts.document import read_contract
 from contracts.errors import NotFound, TermsError, TransitionError
 from contracts.money import Money, parse_amount
 from contracts.setting import ClockKind
+from lifecycle.orders.approvals import Requested
+from lifecycle.orders.receivables import CreditReason
 from lifecycle.receivables import RefundState
 from tests.forgery import said
 from tests.integration.conftest import Story
@@ -53,6 +55,10 @@ def cny(amount: str) -> Money:
     return parse_amount(amount, "CNY")
 
 
+async def credit_advance(house: House, id: str, amount: int) -> Requested:
+    return await house.credit(id, ADVANCE, amount, CreditReason.ADVANCE)
+
+
 async def accounts(house: House, *codes: str) -> tuple[str, ...]:
     return tuple([str(await house.account(code)) for code in codes])
 
@@ -65,7 +71,7 @@ async def test_an_advance_that_was_paid_is_credited_and_paid_back_and_the_engage
     used = await levels(one)
     with pytest.raises(TransitionError, match=r"account 2110 \(Advances\) stands at 180000\.00"):
         await one.closed(shelved=True)
-    note = (await house.signed(await house.credit("C1", ADVANCE, 190_800))).document
+    note = (await house.signed(await credit_advance(house, "C1", 190_800))).document
     assert note is not None
     assert await accounts(house, "2110", "2300", "4090") == ("0.00", "-190800.00", "0.00")
     assert await house.account("2400") == yuan(-6_000)  # of micro-consulting alone
@@ -83,7 +89,7 @@ async def test_an_advance_that_was_paid_is_credited_and_paid_back_and_the_engage
 
 
 async def test_an_advance_that_is_open_is_credited_off_the_claim(one, house):
-    await house.signed(await house.credit("C1", ADVANCE, 190_800))
+    await house.signed(await credit_advance(house, "C1", 190_800))
     assert await house.open(ADVANCE) == yuan(0)
     assert await accounts(house, "1100", "2110", "2300") == ("106000.00", "0.00", "0.00")
     assert await is_verified(one)
@@ -104,11 +110,11 @@ async def test_what_was_not_deducted_is_credited_in_parts_that_end_at_exactly_ze
         TransitionError,
         match=rf"{ADVANCE}: found 95401\.00 CNY .* at most the 95400\.00 .* of 190800\.00, 95400\.00",
     ):
-        await house.credit("C0", ADVANCE, 95_401)
-    first = await house.signed(await house.credit("C1", ADVANCE, 33_333))
+        await credit_advance(house, "C0", 95_401)
+    first = await house.signed(await credit_advance(house, "C1", 33_333))
     paper = await invoice(house.pool, first.document or "")
     assert (paper.net, paper.tax) == (cny("31446.23"), cny("1886.77"))
-    second = await house.signed(await house.credit("C2", ADVANCE, 62_067))
+    second = await house.signed(await credit_advance(house, "C2", 62_067))
     paper = await invoice(house.pool, second.document or "")
     assert (paper.net, paper.tax) == (cny("58553.77"), cny("3513.23"))
     # What M1 deducted, 95,400.00, is what was paid and what is still to be paid.
@@ -117,7 +123,7 @@ async def test_what_was_not_deducted_is_credited_in_parts_that_end_at_exactly_ze
     # 6 % of 100,000 and 360,000: all that was delivered, and nothing else.
     assert await house.account("2400") == yuan(-27_600)
     with pytest.raises(TransitionError, match=r"at most the 0\.00 that is left of the advance"):
-        await house.credit("C3", ADVANCE, 1)
+        await credit_advance(house, "C3", 1)
     assert await is_verified(one)
     signer = signer_of(tmp_path)
     lines = said(await bundle(one.pool, one.id, signer), signer.fingerprint)
@@ -128,7 +134,7 @@ async def test_what_was_not_deducted_is_credited_in_parts_that_end_at_exactly_ze
 async def test_milestones_deduct_what_a_credit_has_left(one, house):
     """A quarter of M2 is 67,500.00; of the advance, 180,000.00 - 90,000.00 - 31,446.23 is left."""
     await one.delivered("M1")
-    await house.signed(await house.credit("C1", ADVANCE, 33_333))
+    await house.signed(await credit_advance(house, "C1", 33_333))
     billed = await one.delivered("M2")
     assert (await invoice(house.pool, billed.number)).advance == cny("62067.00")
     assert await accounts(house, "2110") == ("0.00",)
@@ -138,7 +144,7 @@ async def test_milestones_deduct_what_a_credit_has_left(one, house):
 
 async def test_what_a_milestone_deducts_meanwhile_is_not_credited(one, house):
     """The guard is asked again when it is carried out; the last signature is refused."""
-    asked = await house.credit("C1", ADVANCE, 190_800)
+    asked = await credit_advance(house, "C1", 190_800)
     await one.delivered("M1")
     with pytest.raises(TransitionError, match=r"found 190800\.00 CNY .* at most the 95400\.00"):
         await house.signed(asked)
@@ -174,7 +180,7 @@ async def test_a_change_order_takes_milestones_out_once_their_part_of_the_advanc
     lower = terms.model_copy(update={"amount": yuan(90_000)})
     with pytest.raises(TransitionError, match="advance ADV1: found it changed"):
         await desk.propose("CO0", ended_early(one.contract, lower))
-    await house.signed(await house.credit("C1", ADVANCE, 95_400))
+    await house.signed(await credit_advance(house, "C1", 95_400))
     with pytest.raises(TransitionError, match=r"ADV1: found it changed, .* or of 90000\.00"):
         await desk.propose("CO0", ended_early(one.contract, None))
     await desk.agreed("CO1", ended_early(one.contract, lower))
@@ -189,7 +195,7 @@ async def test_a_change_order_takes_milestones_out_once_their_part_of_the_advanc
 
 async def test_an_advance_that_was_credited_whole_is_taken_out_for_good(one, house, tmp_path):
     desk = Desk(one)
-    await house.signed(await house.credit("C1", ADVANCE, 190_800))
+    await house.signed(await credit_advance(house, "C1", 190_800))
     await desk.agreed("CO1", ended_early(one.contract, None))
     await desk.applied("CO1", "2024-12-06")
     assert (await invoice(house.pool, (await one.delivered("M1")).number)).advance == yuan(0)
@@ -206,8 +212,8 @@ async def test_an_advance_that_was_credited_whole_is_taken_out_for_good(one, hou
 async def test_an_open_part_that_is_written_off_is_not_credited_before_that_is_reversed(one, house):
     await house.signed(await house.write_off("W1", ADVANCE, 800))
     with pytest.raises(TransitionError, match=r"at most 190000\.00: 190000\.00 is open and 0\.00"):
-        await house.credit("C1", ADVANCE, 190_800)
-    await house.signed(await house.credit("C1", ADVANCE, 190_000))
+        await credit_advance(house, "C1", 190_800)
+    await house.signed(await credit_advance(house, "C1", 190_000))
     assert await is_verified(one)
 
 
@@ -215,6 +221,15 @@ async def test_an_open_part_that_is_written_off_is_not_credited_before_that_is_r
 async def test_an_advance_is_not_disputed(house, amount, lines):
     with pytest.raises(TransitionError, match=f"{ADVANCE}: found the invoice of an advance"):
         await house.dispute("D1", ADVANCE, amount, *lines)
+
+
+async def test_the_reason_says_that_it_is_an_advance_and_only_then(house):
+    with pytest.raises(
+        TransitionError, match=f"{ADVANCE}: found a credit for goodwill, expected .* ad"
+    ):
+        await house.credit("C1", ADVANCE, 1)
+    with pytest.raises(TransitionError, match=f"{MICRO}: found a credit for advance, expected "):
+        await house.credit("C1", MICRO, 1, CreditReason.ADVANCE)
 
 
 async def test_only_its_own_line_of_an_advance_is_credited(house):

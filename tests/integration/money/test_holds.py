@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -11,19 +12,23 @@ from activities.approvals import Approvals
 from activities.holds.by_people import Holds
 from contracts.calendar import Period
 from contracts.commercial import (
-    Approvals as ApprovalTerms,
-)
-from contracts.commercial import (
+    Advance,
     Authority,
+    AutomaticPolicy,
     Decision,
     HoldClocks,
     HoldEffect,
     HoldKind,
+    MissHold,
     Retention,
     RetentionStep,
 )
+from contracts.commercial import (
+    Approvals as ApprovalTerms,
+)
 from contracts.contract import Contract
 from contracts.errors import KeyReused, NotAuthorised, TermsError, TransitionError
+from contracts.fields import Title
 from contracts.money import Money, parse_amount
 from contracts.setting import ClockKind
 from lifecycle.approval import RequestState
@@ -45,7 +50,9 @@ from lifecycle.orders.holds import (
     PlaceHold,
     ServeCureNotice,
 )
+from tests.integration.conftest import Story
 from tests.integration.money import everything
+from tests.integration.money.house import House
 from tollkeeper.queries import balances, holds, invoices
 from tollkeeper.verify import verify
 from tollkeeper.views.approvals import approval
@@ -464,11 +471,8 @@ async def test_two_requests_of_one_id_are_refused_in_words(desk):
         await desk.place("H2", "100.00", milestone="M1", request="Q1")
 
 
-async def test_a_step_of_retention_needs_no_working_days_of_a_year_that_has_none_yet(
-    pool, contract
-):
-    """The clause decides: nobody has days to sign it, so none are counted."""
-    step = RetentionStep(id="R3Y", clause="7.2", after=Period.parse("P3Y"), share=Fraction(1))
+def retaining(pool: Any, contract: Contract, **steps: tuple[str, str]) -> Story:
+    """An engagement that retains 5 % of each invoice, with the span and share of each step."""
     retention = Retention(
         id="RT1",
         clause="7.1",
@@ -476,12 +480,21 @@ async def test_a_step_of_retention_needs_no_working_days_of_a_year_that_has_none
         rate=Fraction(5, 100),
         base="gross",
         tax="invoice",
-        limit=Fraction(1, 60),
-        release=(step,),
+        limit=Fraction(1, 20),
+        release=tuple(
+            RetentionStep(id=id, clause="7.2", after=Period.parse(after), share=Fraction(share))
+            for id, (after, share) in steps.items()
+        ),
     )
-    one = everything.Told(
-        pool, contract.model_copy(update={"retention": retention}), "E1", ClockKind.TEST
-    )
+    terms = contract.model_copy(update={"retention": retention})
+    return everything.Told(pool, terms, "E1", ClockKind.TEST)
+
+
+async def test_a_step_of_retention_needs_no_working_days_of_a_year_that_has_none_yet(
+    pool, contract
+):
+    """The clause decides: nobody has days to sign it, so none are counted."""
+    one = retaining(pool, contract, R3Y=("P3Y", "1"))
     await one.live()
     released = await Desk(one).clock_ended("RT1")
     assert released.state is HoldState.SETTLED
@@ -489,3 +502,148 @@ async def test_a_step_of_retention_needs_no_working_days_of_a_year_that_has_none
     assert (decided.decided_by, decided.needed) == ("clause:7.2", 0)
     assert decided.expires_at == decided.requested_at == end_of("2028-01-15")
     assert await sound(pool)
+
+
+async def test_a_clock_that_ended_while_all_was_reserved_ends_when_that_is_free_again(
+    pool, contract
+):
+    """The answer was kept, though nothing was done: the step could not be due any more."""
+    one = retaining(pool, contract, R1Y=("P1Y", "1"))
+    await one.live()
+    desk = Desk(one)
+    held_back = await held(pool, "RT1")
+    due_at = (await desk.look("RT1")).due_at
+    await desk.decide(Decision.FORFEIT, "RT1", str(held_back.held), "F1")
+    about = desk.about(f"{desk.hold('RT1')}:clock", "2024-12-06", desk.id) | {"at": due_at}
+    order = EndHoldClock(**about, hold=desk.hold("RT1"), due_at=due_at)
+    assert (await desk.holds.end_hold_clock(order)).early
+    no = desk.about(f"{desk.request('F1')}:reject", "2024-12-07", "gao.feng")
+    await desk.approvals.reject_request(
+        RejectRequest(**no, request=desk.request("F1"), reason="it is due")
+    )
+    ended = await desk.holds.end_hold_clock(order)
+    assert (ended.state, ended.early) == (HoldState.SETTLED, False)
+    assert await sound(pool)
+
+
+async def test_a_step_of_retention_that_people_released_before_is_passed_over(pool, contract):
+    """It was refused for good as a release of less than nothing, and no later step ever came."""
+    one = retaining(pool, contract, R3M=("P3M", "1/3"), R9M=("P9M", "2/3"))
+    await one.live()
+    desk = Desk(one)
+    await desk.decide(Decision.RELEASE, "RT1", "25000.00", "R1", day="2025-01-20")
+    await desk.signed_by_two("R1", day="2025-01-20")
+    assert (await desk.look("RT1")).due_at == end_of("2025-10-15")
+    assert (await desk.clock_ended("RT1")).state is HoldState.SETTLED
+    assert await sound(pool)
+
+
+async def test_what_is_retained_after_all_was_released_can_be_decided_again(pool, contract):
+    """c.5-5: it was held by a hold that was settled, and could not be decided any more."""
+    one = retaining(pool, contract, R3M=("P3M", "1"))
+    await one.opened()
+    await one.consulted()
+    await one.proceeded()
+    await one.delivered("M1")
+    desk = Desk(one)
+    await desk.decide(Decision.RELEASE, "RT1", "18000.00", "R1")
+    await desk.signed_by_two("R1")
+    assert (await held(pool, "RT1")).state is HoldState.SETTLED
+    await one.delivered("M2", "2024-12-12")
+    assert (await held(pool, "RT1")).state is HoldState.ACTIVE
+    assert await sound(pool)
+    await desk.decide(Decision.RELEASE, "RT1", "13500.00", "R2", day="2024-12-13")
+    await desk.signed_by_two("R2", day="2024-12-13")
+    assert (await held(pool, "RT1")).state is HoldState.SETTLED
+
+
+async def test_a_reading_is_taken_after_the_release_of_a_cured_hold_was_turned_down(pool, contract):
+    """Measured anew on the day that was asked about already, it was refused."""
+    clause = MissHold(
+        id="MH1",
+        clause="7.5",
+        indicator="ka-dso-days",
+        limit=Decimal(100),
+        missed="above",
+        effect="block_invoicing",
+        milestone="M3",
+        share=Fraction(1, 7),
+    )
+    terms = contract.model_copy(update={"miss_holds": (clause,)})
+    one = everything.Told(pool, terms, "E1", ClockKind.TEST)
+    await one.opened()
+    await one.consulted()
+    await one.proceeded()
+    desk = Desk(one)
+    await one.measured("ka-dso-days", "101.5", "2024-12-02")
+    notice = desk.about(f"{desk.hold('MH1')}:notice", "2024-12-03", "sun.hao")
+    await desk.holds.serve_cure_notice(
+        ServeCureNotice(**notice, hold=desk.hold("MH1"), proof="letter.pdf")
+    )
+    await one.measured("ka-dso-days", "99", "2024-12-04")
+    asked = desk.request("MH1-cured-2024-12-04")
+    no = desk.about(f"{asked}:reject", "2024-12-05", "gao.feng")
+    await desk.approvals.reject_request(RejectRequest(**no, request=asked, reason="not yet"))
+    await one.measured("ka-dso-days", "98.5", "2024-12-04", command="corrected")
+    assert await pool.fetchval("select count(*) from reading") == 3
+    assert str((await held(pool, "MH1")).reserved) == "0.00"
+
+
+@pytest.mark.parametrize("elsewhere", ["disputed", "written off"])
+async def test_a_claim_back_gives_no_credit_for_what_was_never_paid(desk, pool, elsewhere):
+    """E18: the customer had credit for an invoice of which nothing was open, and nothing paid."""
+    number = (await desk.story.delivered("M1")).number
+    await desk.place("H1", "50000.00", effect=HoldEffect.RESERVE_REFUND, line=f"{number}/1")
+    await desk.signed_by_two("place-H1")
+    house = House(pool, "E1")
+    if elsewhere == "disputed":
+        await house.dispute("D1", number, 381_600)
+    else:
+        await house.signed(await house.write_off("W1", number, 381_600))
+    await desk.decide(Decision.FORFEIT, "H1", "20000.00", "F1")
+    with pytest.raises(TransitionError, match=r"at most 0\.00: 0\.00 is open and 0\.00 paid"):
+        await desk.signed_by_two("F1")
+    assert await account(pool, "2300") == "0.00"
+    assert await sound(pool)
+
+
+async def test_a_claim_back_gives_back_what_the_advance_paid(pool, contract):
+    """Of 381,600.00 the advance paid 106,000.00; the rest is open."""
+    advance = Advance(
+        id="AD1",
+        clause="3.6",
+        title=Title(en="Advance"),
+        fee="project",
+        amount=cny("100000.00"),
+        recovered=Fraction(1, 2),
+    )
+    terms = contract.model_copy(update={"advance": advance})
+    one = everything.Told(pool, terms, "E1", ClockKind.TEST)
+    await one.opened()
+    await one.consulted()
+    await one.proceeded()
+    await everything.Everything(one).advance_billed()
+    desk = Desk(one)
+    line = f"{(await one.delivered('M1')).number}/1"
+    await desk.place("H1", NET, effect=HoldEffect.RESERVE_REFUND, line=line)
+    await desk.signed_by_two("place-H1")
+    await desk.decide(Decision.FORFEIT, "H1", NET, "F1")
+    await desk.signed_by_two("F1")
+    assert await account(pool, "2300") == "106000.00"
+    assert await sound(pool)
+
+
+async def test_a_hold_by_a_person_has_no_name_that_a_policy_is_about(story, contract, pool):
+    """Named as a milestone, a hold on any invoice was placed and released without approval."""
+    policy = AutomaticPolicy(
+        id="AP9", clause="8.2", decisions=(Decision.PLACE_HOLD, Decision.RELEASE), of="M2"
+    )
+    approvals = contract.approvals.model_copy(update={"automatic": (policy,)})
+    one = story("E1", contract.model_copy(update={"approvals": approvals}))
+    await one.opened()
+    await one.consulted()
+    await one.proceeded()
+    line = f"{(await one.delivered('M1')).number}/1"
+    with pytest.raises(TransitionError, match="of the name of milestone M2"):
+        await Desk(one).place("M2", "1.00", effect=HoldEffect.WITHHOLD_PAYMENT, line=line)
+    assert await holds(pool) == []

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.approvals import Approvals
 from activities.export.port import Endpoint
 from activities.postgres import Pool
 from activities.receivables.receipts import take_in
@@ -16,6 +17,7 @@ from contracts.events import EventType
 from contracts.money import Money
 from contracts.setting import Book, ClockKind
 from lifecycle.approval import RequestState
+from lifecycle.orders.approvals import AskAgain
 from lifecycle.orders.receivables import Applied, AskRefund, SendRefund
 from lifecycle.receivables import Age, DisputeState, RefundState
 from tests.integration.conftest import Story
@@ -495,3 +497,24 @@ async def test_verify_finds_what_the_ledger_does_not_say(house, tampering, found
     assert await broken(house.pool) == set()
     await house.pool.execute(tampering)
     assert await broken(house.pool) == found
+
+
+async def test_a_refund_that_was_turned_down_is_asked_for_as_another_one(house):
+    """Asked for again, it could be signed and never be carried out: its credit was free again."""
+    await house.took(came("B1", 1000))
+    asked = await house.refund("RF1", "QM/CN62/B1", 1000)
+    await house.rejected(asked)
+    again = AskAgain(**house.about("eng.E1.request.again"), request=asked.request)
+    with pytest.raises(TransitionError, match="expected another refund"):
+        await Approvals(house.pool).ask_again(again)
+    await house.refund("RF2", "QM/CN62/B1", 1000)
+
+
+async def test_money_for_a_seller_without_an_engagement_in_that_book_is_refused(house):
+    """A name mistyped, or the other book: it would be cash that nobody misses."""
+    receipt = came("TX1", 100).model_copy(update={"seller": "QX"})
+    with pytest.raises(NotFound, match=r"found seller 'QX', expected .* the live book: QM"):
+        await house.took(receipt)
+    receipt = came("TX1", 100).model_copy(update={"book": Book.SANDBOX})
+    with pytest.raises(NotFound, match=r"in the sandbox book: nobody, it has no engagement yet"):
+        await house.took(receipt)

@@ -1060,9 +1060,16 @@ class Histories(RuleBasedStateMachine):
     def credit_advance(self, which: int, share: str, by: int) -> Any:
         invoice = self.pick("advances", which)
         amount = self.part(invoice["not_deducted_minor"], share)
-        return self._credit(invoice, amount, self.anyone(by))
+        return self._credit(invoice, amount, self.anyone(by), code=CreditReason.ADVANCE)
 
-    def _credit(self, invoice: Row, amount: Money, by: str, lines: tuple[int, ...] = ()) -> Any:
+    def _credit(
+        self,
+        invoice: Row,
+        amount: Money,
+        by: str,
+        lines: tuple[int, ...] = (),
+        code: CreditReason = CreditReason.ERROR,
+    ) -> Any:
         engagement = invoice["engagement_id"]
         order = RequestCredit(
             **self.asked(engagement, by),
@@ -1070,7 +1077,7 @@ class Histories(RuleBasedStateMachine):
             invoice=invoice["number"],
             lines=lines,
             amount=amount,
-            code=CreditReason.ERROR,
+            code=code,
             reason="wrong rate",
         )
         return self.give(lambda order: request_credit(self.books.pool, order), order)
