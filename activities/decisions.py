@@ -3,10 +3,9 @@
 Whoever carries out requests imports this, so that each kind is registered.
 """
 
-from activities import change_orders
+from activities import change_orders, closing
 from activities.approvals import CARRY_OUT
 from activities.billing import gain_share, service_credits
-from activities.books import closing
 from activities.holds import by_people, decisions
 from activities.receivables import credits, disputes, refunds
 from contracts.commercial import Decision

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from activities.engagements import Engagements
-from activities.holds.holdbacks import Holdbacks
+from activities.holdbacks import Holdbacks
 from activities.postgres import Pool, connect
 from activities.readings import add_reading
 from activities.value_bets import ValueBets

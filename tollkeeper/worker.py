@@ -20,8 +20,8 @@ from activities.edge import Edge
 from activities.engagements import Engagements
 from activities.export import Export, Receivers
 from activities.export.port import Endpoint
+from activities.holdbacks import Holdbacks
 from activities.holds.by_people import Holds
-from activities.holds.holdbacks import Holdbacks
 from activities.postgres import Pool
 from activities.receivables.refunds import Refunds
 from activities.value_bets import ValueBets

@@ -10,9 +10,9 @@ from temporalio import activity
 
 from activities.agreement import Agreement, agreement
 from activities.billing.caps import bill
+from activities.books.holds import insert_hold, move, settle
 from activities.books.journal import post
 from activities.books.periods import open_day
-from activities.holds.rows import insert_hold, move, settle
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened, send
 from contracts.commercial import HoldEffect, HoldKind

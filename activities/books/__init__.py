@@ -1,1 +1,1 @@
-"""The journal: posted to, sealed, and closed month by month."""
+"""What the money stands in: the journal and its chain, the months, the rows of holds."""

@@ -1,1 +1,1 @@
-"""Holds: placed, their clocks, and a part of them released or forfeited."""
+"""Holds: placed by people and misses, their clocks, and a part of them released or forfeited."""

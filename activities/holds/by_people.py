@@ -4,11 +4,11 @@ from temporalio import activity
 
 from activities.agreement import Agreement, agreement, require_named, working_days_of
 from activities.approvals import CarriedOut, ask, carries_out
+from activities.books.holds import change, hold_of, insert_hold, move, named_in_contract
 from activities.books.journal import post
 from activities.holds.decisions import ask_to_decide, one_part
 from activities.holds.lines import line_of
 from activities.holds.retention import retention_due
-from activities.holds.rows import change, hold_of, insert_hold, move, named_in_contract
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened
 from contracts.commercial import Decision, HoldEffect, HoldKind

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 from activities.agreement import Agreement
 from activities.approvals import CarriedOut, ask, carries_out, guards
 from activities.billing.invoices import issue
+from activities.books.holds import hold_of, move, named_in_contract, settle
 from activities.books.journal import post
 from activities.holds.lines import line_held, revenue_of, tell_finance
 from activities.holds.retention import retention_forfeited, retention_released
-from activities.holds.rows import hold_of, move, named_in_contract, settle
 from activities.postgres import Connection
 from activities.timeline import happened
 from contracts.commercial import Decision, HoldEffect, HoldKind

@@ -2,9 +2,9 @@
 
 from activities.agreement import Agreement
 from activities.approvals import CarriedOut
+from activities.books.holds import hold_of
 from activities.holds.by_people import invoice_of, put_hold, room_for
 from activities.holds.decisions import ask_to_decide, one_part
-from activities.holds.rows import hold_of
 from activities.postgres import Connection, write_effect
 from activities.timeline import happened
 from contracts.commercial import Decision, HoldEffect, HoldKind, MissHold

@@ -14,7 +14,7 @@ import pytest
 
 from activities.billing.invoices import Billing
 from activities.engagements import Engagements
-from activities.holds.holdbacks import Holdbacks
+from activities.holdbacks import Holdbacks
 from activities.postgres import Pool, connect
 from activities.readings import add_reading
 from activities.value_bets import ValueBets

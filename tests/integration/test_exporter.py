@@ -21,8 +21,8 @@ from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.books.closing import Books
 from activities.books.seals import seal
+from activities.closing import Books
 from activities.export.port import Endpoint
 from activities.postgres import Pool, connect, transaction
 from activities.receivables.receipts import take_in

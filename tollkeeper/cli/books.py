@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from activities.books.closing import Books
+from activities.closing import Books
 from activities.postgres import Pool
 from contracts.setting import Book
 from lifecycle.orders.approvals import Requested

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from activities.billing.advances import Advances
 from activities.billing.gain_share import GainShares
 from activities.billing.service_credits import ServiceCredits
-from activities.books.closing import Books
 from activities.change_orders import ChangeOrders
+from activities.closing import Books
 from activities.holds.by_people import Holds
 from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.contract import Contract

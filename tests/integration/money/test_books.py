@@ -13,9 +13,9 @@ import pytest
 
 import activities.books.seals
 from activities.approvals import Approvals
-from activities.books.closing import Books
 from activities.books.journal import Journal, digest, post_to
 from activities.books.seals import GROUP, POSTING, head_of, seal
+from activities.closing import Books
 from activities.postgres import Connection, Pool, once, transaction
 from contracts.errors import (
     NotAuthorised,

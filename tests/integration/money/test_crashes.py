@@ -18,8 +18,8 @@ import pytest
 from activities.approvals import Approvals
 from activities.billing.advances import Advances
 from activities.billing.invoices import Billing
-from activities.books.closing import Books
 from activities.change_orders import ChangeOrders
+from activities.closing import Books
 from activities.export.port import Endpoint
 from activities.postgres import Pool
 from activities.receivables.receipts import apply_credit, take_in

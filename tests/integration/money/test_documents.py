@@ -8,8 +8,8 @@ import pytest
 from activities.agreement import agreement
 from activities.billing.advances import Advances
 from activities.billing.invoices import billed_lines, issue
+from activities.books.holds import insert_hold, move
 from activities.books.journal import post
-from activities.holds.rows import insert_hold, move
 from activities.postgres import Connection, once
 from contracts.calendar import Period
 from contracts.commercial import Advance, HoldEffect, HoldKind, Payment, Retention, RetentionStep

@@ -19,13 +19,13 @@ from activities.billing.advances import Advances
 from activities.billing.gain_share import GainShares
 from activities.billing.invoices import Billing
 from activities.billing.service_credits import ServiceCredits
-from activities.books.closing import Books as BooksAsAWhole
 from activities.books.seals import seal
 from activities.change_orders import ChangeOrders
+from activities.closing import Books as BooksAsAWhole
 from activities.engagements import Engagements
 from activities.export.port import Endpoint
+from activities.holdbacks import Holdbacks
 from activities.holds.by_people import Holds
-from activities.holds.holdbacks import Holdbacks
 from activities.postgres import transaction
 from activities.readings import add_reading
 from activities.receivables.credits import request_credit, request_write_off

@@ -5,9 +5,9 @@ from temporalio import activity
 from activities.agreement import Agreement, agreement
 from activities.approvals import request_of
 from activities.billing.invoices import issue
+from activities.books.holds import hold_of, insert_hold, move
 from activities.books.journal import post
 from activities.holds.decisions import Part, ask_to_decide
-from activities.holds.rows import hold_of, insert_hold, move
 from activities.postgres import Connection, Pool, once, transaction
 from activities.timeline import happened
 from activities.value_bets import verdict_of
