@@ -10,6 +10,7 @@ from contracts.explanation import Calculation, Explanation, Input
 from contracts.fields import percent
 from contracts.indicators import Indicator
 from contracts.money import Money
+from contracts.words.values import period
 from lifecycle.bet import Reading, reading_input
 from lifecycle.hold import Hold
 from lifecycle.orders.holds import PlaceHold
@@ -183,7 +184,9 @@ def of_step(
             _of_clause("retained", str(hold.placed), hold.clause),
             _of_clause("share to date", percent(until), step.clause),
             Input(
-                name="go-live", value=f"{live_on.isoformat()}, + {step.after}", source="timeline"
+                name="go-live",
+                value=f"{live_on.isoformat()}, + {period(step.after).en}",
+                source="timeline",
             ),
             Input(name="decided before", value=str(hold.decided), source=_name(hold)),
             *_reserved(hold),

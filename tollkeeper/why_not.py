@@ -16,6 +16,7 @@ from contracts.fields import Title, percent
 from contracts.indicators import Indicator
 from contracts.money import Money, allocate
 from contracts.step_plan import Lead
+from contracts.words.values import period
 from lifecycle.advance import recoverable
 from lifecycle.approval import Request, RequestState, missing, with_authority
 from lifecycle.bet import Reading, Verdict, reading_for, stakes
@@ -663,7 +664,9 @@ def _held_claim(records: Records, hold: HoldBalance, claim: Claim) -> Unsettled:
 def _steps(records: Records) -> str:
     retention = records.contract.retention
     steps = retention.release if retention else ()
-    each = ", ".join(f"{percent(step.share)} {step.after} after go-live" for step in steps)
+    each = ", ".join(
+        f"{percent(step.share)} {period(step.after).en} after go-live" for step in steps
+    )
     return f"to be paid {each}"
 
 

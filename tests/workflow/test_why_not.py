@@ -366,7 +366,7 @@ async def test_what_is_held_asked_for_disputed_and_retained_is_told_and_the_fees
     retention = [line for line in found.not_payable if line.reason is Reason.RETENTION]
     assert str(sum((line.amount for line in retention), Money(0, "CNY"))) == "60000.00"
     assert {line.why for line in retention} == {
-        "to be paid 50% P3M after go-live, 50% P12M after go-live"
+        "to be paid 50% 3 months after go-live, 50% 12 months after go-live"
     }
     assert waits(retention[0])[0::3] == ("calendar", Then.RELEASE)
     (disputed,) = [line for line in found.not_payable if line.reason is Reason.DISPUTE]

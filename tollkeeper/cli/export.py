@@ -42,7 +42,7 @@ def list_(*, book: Book = Book.LIVE, output: Output = TABLES) -> None:
         return dump(rows)
     table(
         f"Waiting to leave, {book} book",
-        ["message", "kind", "engagement", "since", "state", "last refusal"],
+        ["message", "kind", "engagement", "since, UTC", "state", "last refusal"],
         [
             (row.key, row.kind, row.engagement, when(row.since), row.state.value, _refusal(row))
             for row in rows

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from activities import postgres
+from activities import decisions, postgres  # noqa: F401  # for what requests do once they are decided
 from activities.export.port import Endpoint
 from activities.postgres import Pool
 from activities.receivables.refunds import Refunds, settle_refund

@@ -80,7 +80,7 @@ async def test_a_step_of_the_retention_tells_its_share_and_what_was_retained(poo
     (why,) = found.explanations
     assert (why.clause, str(why.amount)) == ("7.3(a)", "18000.00")
     assert why.what.endswith("step R3M: 1/3 of 54000.00 retained to date")
-    assert inputs(why, "go-live") == ["2025-01-15, + P3M (timeline, None)"]
+    assert inputs(why, "go-live") == ["2025-01-15, + 3 months (timeline, None)"]
     # Its invoice tells from which invoices it comes, and of which step.
     number = await pool.fetchval("select number from invoice where purpose = 'retention'")
     (line,) = (await explain(pool, f"{number}/1")).explanations

@@ -138,7 +138,7 @@ def test_a_step_releases_a_share_to_date_less_what_was_decided():
     assert given(why) == {
         "retained": "105000.01",
         "share to date": "60%",
-        "go-live": "2025-09-01, + P6M",
+        "go-live": "2025-09-01, + 6 months",
         "decided before": "40000.00",
     }
     assert steps(why) == [
