@@ -133,6 +133,8 @@ def test_a_hold_is_settled_with_the_last_fen_and_no_clock_runs_any_more():
     )
     gone = moved(waiting.model_copy(update={"released": cny("459000.00")}))
     assert (gone.held, gone.state, gone.due_at) == (NONE, HoldState.SETTLED, None)
+    more = moved(gone.model_copy(update={"placed": cny("540000.01")}))
+    assert (more.held, more.state, more.due_at) == (cny("0.01"), HoldState.ACTIVE, None)
 
 
 # Clocks.
