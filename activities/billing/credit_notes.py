@@ -65,30 +65,40 @@ async def creditable(
     return lines, await rooms_of(connection, terms, numbers)
 
 
-async def room_of(connection: Connection, terms: Agreement, invoice: str) -> Room:
+async def room_of(
+    connection: Connection, terms: Agreement, invoice: str, *, advance: bool = False
+) -> Room:
     """What is open and what is paid of an invoice, gross.
+
+    Args:
+        advance: what an advance paid of it counts, too.
 
     Raises:
         NotFound: the engagement has no such invoice.
     """
-    return (await rooms_of(connection, terms, [invoice]))[invoice]
+    return (await rooms_of(connection, terms, [invoice], advance=advance))[invoice]
 
 
 async def rooms_of(
-    connection: Connection, terms: Agreement, invoices: Sequence[str]
+    connection: Connection, terms: Agreement, invoices: Sequence[str], *, advance: bool = False
 ) -> dict[str, Room]:
     """What is open and what is paid of each invoice, gross.
+
+    Args:
+        advance: what an advance paid of it counts, too.
 
     Raises:
         NotFound: the engagement has no such invoice.
     """
     rows = await connection.fetch(
         """
-        select number, open_minor as open, paid_minor - returned_minor as paid
+        select number, open_minor as open,
+               paid_minor + case when $3 then advance_minor else 0 end - returned_minor as paid
         from invoice_settlement where engagement_id = $1 and number = any($2::text[])
         """,
         terms.engagement_id,
         invoices,
+        advance,
     )
     currency = terms.contract.currency
     rooms = {

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from activities.agreement import Agreement
 from activities.approvals import CarriedOut, ask, carries_out, guards
+from activities.billing.credit_notes import room_of
 from activities.billing.invoices import issue
 from activities.books.holds import hold_of, move, named_in_contract, settle
 from activities.books.journal import post
@@ -17,7 +18,6 @@ from contracts.explanation import Explanation
 from contracts.fields import Title
 from contracts.money import Money, parse_amount
 from lifecycle.approval import Request
-from lifecycle.credits import Room
 from lifecycle.hold import Hold, require_open
 from lifecycle.hold_reasons import VERBS
 from lifecycle.invoice import BilledLine, Draft, Line, Purpose, credit_of, draft
@@ -125,9 +125,15 @@ def _parts(request: Request) -> list[Part]:
 @guards(Decision.RELEASE)
 @guards(Decision.FORFEIT)
 async def _still_free(connection: Connection, terms: Agreement, request: Request) -> None:
+    await _free(connection, terms, request, "decided")
+
+
+async def _free(connection: Connection, terms: Agreement, request: Request, wish: str) -> Hold:
+    """The hold of a request, locked: it is open, and has what is asked for free."""
     hold = await hold_of(connection, terms.engagement_id, request.subject)
-    require_open(hold, "decided")
+    require_open(hold, wish)
     hold.require(request.amount)
+    return hold
 
 
 @carries_out(Decision.RELEASE)
@@ -135,13 +141,10 @@ async def _release(
     connection: Connection, order: Order[Requested], terms: Agreement, request: Request
 ) -> CarriedOut:
     """What leaves the hold is invoiced, becomes payable, or is final."""
-    hold = await hold_of(connection, terms.engagement_id, request.subject)
-    require_open(hold, "released")
-    hold.require(request.amount)
+    hold = await _free(connection, terms, request, "released")
     part = part_of(hold, request.amount)
     if hold.kind is HoldKind.RETENTION:
-        (alone,) = _parts(request)
-        why = alone.explanation
+        why = _only_reason(request)
         document = await retention_released(connection, order, terms, hold, part, why)
     else:
         document = await _RELEASED[hold.effect](connection, order, terms, hold, part, request)
@@ -153,17 +156,19 @@ async def _forfeit(
     connection: Connection, order: Order[Requested], terms: Agreement, request: Request
 ) -> CarriedOut:
     """What leaves the hold is lost: a decision on record, a credit note where it was invoiced."""
-    hold = await hold_of(connection, terms.engagement_id, request.subject)
-    require_open(hold, "forfeited")
-    hold.require(request.amount)
+    hold = await _free(connection, terms, request, "forfeited")
     part = part_of(hold, request.amount)
     if hold.kind is HoldKind.RETENTION:
-        (alone,) = _parts(request)
-        why = alone.explanation
+        why = _only_reason(request)
         document = await retention_forfeited(connection, order, terms, hold, part, why)
     else:
         document = await _FORFEITED[hold.effect](connection, order, terms, hold, part, request)
     return await _decided(connection, order, terms, hold, request, "forfeited", document)
+
+
+def _only_reason(request: Request) -> Explanation:
+    (alone,) = _parts(request)
+    return alone.explanation
 
 
 def part_of(hold: Hold, net: Money) -> Taxed:
@@ -296,7 +301,9 @@ async def _claimed_back(
     """A credit note: against what is still open of the invoice, the rest is the customer's credit."""
     line = await line_held(connection, terms, hold)
     part = line.part(part.net)
-    settled = await _settled(connection, line.number, part.gross)
+    # At most what was paid before, by money or by the advance: nobody gets credit for anything else.
+    room = await room_of(connection, terms, line.number, advance=True)
+    settled = room.settled(part.gross)
     note, taxes = await _credit(connection, order, terms, hold, line, part, request)
     clawed = clawed_back(
         part.net,
@@ -309,28 +316,6 @@ async def _claimed_back(
     )
     await post(connection, order, terms, clawed)
     return note
-
-
-async def _settled(connection: Connection, invoice: str, gross: Money) -> Money:
-    """What of a claim back was paid before, by money or by the advance; what is open goes first.
-
-    Raises:
-        TransitionError: more than is open and paid: nobody gets credit for what was never paid.
-    """
-    row = await connection.fetchrow(
-        """
-        select open_minor as open, paid_minor + advance_minor - returned_minor as paid
-        from invoice_settlement where number = $1
-        """,
-        invoice,
-    )
-    assert row is not None
-    room = Room(
-        invoice=invoice,
-        open=Money(row["open"], gross.currency),
-        paid=Money(row["paid"], gross.currency),
-    )
-    return room.settled(gross)
 
 
 _RELEASED = {

@@ -202,19 +202,18 @@ async def _priced(
     why: Sequence[Input],
 ) -> _Priced:
     room = await room_of(connection, terms, asked.invoice)
-    advance = await advance_left(connection, terms)
-    of_advance = advance is not None and advance.number == asked.invoice
-    if of_advance != (asked.code is CreditReason.ADVANCE):
-        expected = "one for advance" if of_advance else "another reason: it bills no advance"
+    left = await advance_left(connection, terms)
+    advance = left if left is not None and left.number == asked.invoice else None
+    if (advance is not None) != (asked.code is CreditReason.ADVANCE):
+        expected = "one for advance" if advance else "another reason: it bills no advance"
         raise TransitionError(
             f"{asked.invoice}: found a credit for {asked.code.value}, expected {expected}"
         )
-    if advance is not None and of_advance:
+    if advance is None:
+        lines = await chosen_lines(connection, terms, asked.invoice, asked.lines)
+    else:
         lines = _chosen([advance], asked.invoice, asked.lines)
         require_left(advance, asked.amount)
-    else:
-        advance = None
-        lines = await chosen_lines(connection, terms, asked.invoice, asked.lines)
     settled = room.settled(asked.amount)
     note = credit_note(terms, lines, asked.amount, asked.credit, what, why)
     return _Priced(note, settled, advance is not None)
