@@ -299,10 +299,18 @@ async def put_hold(
     )
 
 
-async def _decide(connection: Connection, order: DecideHold) -> Requested:
+async def _asked_about(
+    connection: Connection,
+    order: DecideHold | ExtendHold | ServeCureNotice | DisputeHold | CloseHoldDispute,
+) -> tuple[Agreement, Hold]:
+    """The hold that one of the contract's people gives an order about, locked, and the terms."""
     terms = await agreement(connection, order.engagement_id)
     require_named(terms, order.by)
-    hold = await hold_of(connection, order.engagement_id, order.hold)
+    return terms, await hold_of(connection, order.engagement_id, order.hold)
+
+
+async def _decide(connection: Connection, order: DecideHold) -> Requested:
+    terms, hold = await _asked_about(connection, order)
     require_open(hold, "decided")
     if hold.bet is not None:
         raise TransitionError(
@@ -334,9 +342,7 @@ async def _decide(connection: Connection, order: DecideHold) -> Requested:
 
 
 async def _extend(connection: Connection, order: ExtendHold) -> Requested:
-    terms = await agreement(connection, order.engagement_id)
-    require_named(terms, order.by)
-    hold = await hold_of(connection, order.engagement_id, order.hold)
+    terms, hold = await _asked_about(connection, order)
     extended(hold, order.at, await working_days_of(connection, terms))
     return await ask(
         connection,
@@ -363,9 +369,7 @@ async def _extended(
 
 
 async def _notice(connection: Connection, order: ServeCureNotice) -> HoldMoved:
-    terms = await agreement(connection, order.engagement_id)
-    require_named(terms, order.by)
-    hold = await hold_of(connection, order.engagement_id, order.hold)
+    terms, hold = await _asked_about(connection, order)
     after = cure_noticed(hold, order.at, await working_days_of(connection, terms))
     return await _changed(
         connection, order, terms, hold, after, EventType.CURE_NOTICED, proof=order.proof
@@ -373,9 +377,7 @@ async def _notice(connection: Connection, order: ServeCureNotice) -> HoldMoved:
 
 
 async def _dispute(connection: Connection, order: DisputeHold) -> HoldMoved:
-    terms = await agreement(connection, order.engagement_id)
-    require_named(terms, order.by)
-    hold = await hold_of(connection, order.engagement_id, order.hold)
+    terms, hold = await _asked_about(connection, order)
     after = disputed(hold, order.at)
     return await _changed(
         connection, order, terms, hold, after, EventType.HOLD_DISPUTED, reason=order.reason
@@ -383,9 +385,7 @@ async def _dispute(connection: Connection, order: DisputeHold) -> HoldMoved:
 
 
 async def _close(connection: Connection, order: CloseHoldDispute) -> HoldMoved:
-    terms = await agreement(connection, order.engagement_id)
-    require_named(terms, order.by)
-    hold = await hold_of(connection, order.engagement_id, order.hold)
+    terms, hold = await _asked_about(connection, order)
     after = dispute_closed(hold, order.at, await working_days_of(connection, terms))
     return await _changed(
         connection, order, terms, hold, after, EventType.HOLD_DISPUTE_CLOSED, ruling=order.ruling
