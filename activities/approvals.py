@@ -4,16 +4,17 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement, working_days_of
+from activities.books.requests import request_of
 from activities.postgres import Connection, Pool, once, write_effect
 from activities.timeline import happened
 from contracts.commercial import Decision
 from contracts.contract import Contract
-from contracts.errors import NotFound, TransitionError
+from contracts.errors import TransitionError
 from contracts.events import EventType
+from contracts.fields import canonical
 from contracts.money import Money
 from lifecycle.approval import (
     Request,
@@ -166,7 +167,7 @@ async def ask(
         request_id: `eng.E.request.ID`; subject: what it is about, as the database names it.
         named: what it is about, as the contract names it (for policies); none where people name it.
         payload: exactly what will be carried out, as JSON.
-        amount: net; what authority is measured against.
+        amount: what authority is measured against; net or gross as `Request.basis` says.
         effect_key: key of the effect, made of what it is.
         by_clause: the clause that decides, where silence does.
         workflow_id: the process that asked first, where it is asked anew.
@@ -196,9 +197,9 @@ async def ask(
     )
     await _insert(connection, request)
     if order.key != request_id:
-        await write_effect(
-            connection, request_id, request.digest, _answer(request, terms), terms.engagement_id
-        )
+        asking = order.model_copy(update={"key": request_id})
+        kind = f"request_{decision.value}"
+        await write_effect(connection, asking, kind, canonical(payload), _answer(request, terms))
     await happened(
         connection,
         order,
@@ -279,7 +280,8 @@ async def _carry_out(
         decided_by=request.decided_by,
     )
     done = await CARRY_OUT[request.decision](connection, acting, terms, request)
-    await write_effect(connection, request.effect_key, request.digest, done, request.engagement_id)
+    content = canonical(request.payload)
+    await write_effect(connection, acting, request.decision.value, content, done)
     await connection.execute(
         "update approval_request set document = $2 where request_id = $1",
         request.id,
@@ -383,37 +385,6 @@ async def _look(connection: Connection, order: LookAtRequest) -> RequestSeen:
     )
 
 
-async def request_of(connection: Connection, engagement_id: str, request_id: str) -> Request:
-    """A request, locked until the end of the transaction.
-
-    Raises:
-        NotFound: the engagement has no such request.
-    """
-    row = await connection.fetchrow(
-        "select * from approval_request where request_id = $1 and engagement_id = $2 for update",
-        request_id,
-        engagement_id,
-    )
-    if row is None:
-        raise NotFound(f"found request {request_id!r}, expected one of engagement {engagement_id}")
-    signed = await connection.fetch(
-        "select person from approval_signature where request_id = $1 order by signed_at, place",
-        request_id,
-    )
-    return read_request(row, tuple(each["person"] for each in signed))
-
-
-def read_request(row: asyncpg.Record, signed: tuple[str, ...]) -> Request:
-    """A request as its row says."""
-    names = Request.model_fields.keys() & dict(row).keys()
-    return Request(
-        **{name: row[name] for name in names},
-        id=row["request_id"],
-        amount=Money(row["amount_minor"], row["currency"]),
-        signed=signed,
-    )
-
-
 def _require_own_name(contract: Contract, request_id: str) -> None:
     """Refuse a name by which the contract itself asks: of its holds, of retention's steps, of silence.
 
@@ -423,7 +394,7 @@ def _require_own_name(contract: Contract, request_id: str) -> None:
     name = request_id.rpartition(".")[2]
     steps = {step.id for step in contract.retention.release} if contract.retention else set()
     kept = name in steps or name.endswith("-default")
-    if kept or any(name.startswith(f"{hold}-") for hold in contract.hold_ids()):
+    if kept or any(name.startswith(f"{own}-") for own in (*contract.hold_ids(), *steps)):
         raise TransitionError(
             f"found request id {name!r}, which the contract's own decisions use; expected another"
         )

@@ -1,6 +1,7 @@
 """Change orders: proposed, agreed by both sides, applied on their day with one delta document."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from temporalio import activity
 
-from activities.agreement import Agreement, agreement, require_named
+from activities.agreement import Agreement, agreement, require_named, working_days_of
 from activities.approvals import CarriedOut, ask, carries_out, guards
 from activities.billing.caps import authorise_less, authorise_more
 from activities.billing.credit_notes import room_of
@@ -20,7 +21,7 @@ from activities.holds.lines import line_of
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened
 from contracts.commercial import Decision
-from contracts.contract import Contract, Phase
+from contracts.contract import Contract, Phase, SettlementWindow
 from contracts.errors import EngagementError, NotAuthorised, TransitionError, Unavailable
 from contracts.events import EventType
 from contracts.indicators import Indicator
@@ -69,15 +70,15 @@ class Change:
 
 
 async def priced(
-    connection: Connection, terms: Agreement, new: Contract, *, retroactive: bool
+    connection: Connection, terms: Agreement, new: Contract, *, retroactive: bool, at: datetime
 ) -> Pricing:
-    """What a new version would change now; nothing is written.
+    """What a new version would change, in force from an instant; nothing is written.
 
     Raises:
         TransitionError: it changes what is settled.
         TermsError: it is no later version of the engagement's contract.
     """
-    standing = await _standing(connection, terms)
+    standing = await _standing(connection, terms, at)
     require_possible(terms.contract, new, standing, retroactive=retroactive)
     return price(terms.contract, new, await _bills(connection, terms))
 
@@ -86,7 +87,9 @@ async def _propose(connection: Connection, order: ProposeChange) -> Requested:
     terms = await agreement(connection, order.engagement_id)
     require_named(terms, order.by)
     await _require_none_under_way(connection, terms)
-    pricing = await priced(connection, terms, order.contract, retroactive=order.retroactive)
+    pricing = await priced(
+        connection, terms, order.contract, retroactive=order.retroactive, at=order.at
+    )
     _require_signers(terms, pricing.size, order.by)
     new = order.contract
     change_id = f"eng.{order.engagement_id}.change.{order.change}"
@@ -168,7 +171,13 @@ def _require_signers(terms: Agreement, amount: Money, requester: str) -> None:
 async def _still_possible(connection: Connection, terms: Agreement, request: Request) -> None:
     change = await _change(connection, request.subject)
     await _require_none_under_way(connection, terms)
-    await priced(connection, terms, change.contract, retroactive=change.retroactive)
+    await priced(
+        connection,
+        terms,
+        change.contract,
+        retroactive=change.retroactive,
+        at=request.requested_at,
+    )
 
 
 @carries_out(Decision.CHANGE_ORDER)
@@ -188,7 +197,9 @@ async def _agreed(
         effective_on=change.contract.effective_on.isoformat(),
     )
     if terms.local_date(order.at) < change.contract.effective_on:
-        await priced(connection, terms, change.contract, retroactive=change.retroactive)
+        await priced(
+            connection, terms, change.contract, retroactive=change.retroactive, at=order.at
+        )
         return CarriedOut(amount=request.amount)
     number = await _apply(connection, order, terms, change)
     return CarriedOut(amount=request.amount, document=number)
@@ -241,7 +252,7 @@ async def _apply(
         KeyReused: that version is registered with another text.
     """
     new = change.contract
-    pricing = await priced(connection, terms, new, retroactive=change.retroactive)
+    pricing = await priced(connection, terms, new, retroactive=change.retroactive, at=order.at)
     await register_version(connection, new, await _indicators(connection, terms, new))
     await connection.execute(
         "update engagement set contract_version = $2 where engagement_id = $1",
@@ -380,8 +391,8 @@ async def _forfeited(connection: Connection, terms: Agreement) -> dict[str, Mone
     return {row["milestone"]: Money(row["minor"], terms.contract.currency) for row in rows}
 
 
-async def _standing(connection: Connection, terms: Agreement) -> Standing:
-    """How far the engagement has come; its row is locked, so it comes no further meanwhile."""
+async def _standing(connection: Connection, terms: Agreement, at: datetime) -> Standing:
+    """How far the engagement has come by then; its row is locked, so it comes no further meanwhile."""
     row = await connection.fetchrow(
         """
         select e.closed_at is not null as closed,
@@ -404,7 +415,10 @@ async def _standing(connection: Connection, terms: Agreement) -> Standing:
                      where c.contract_id = e.contract_id and c.version < e.contract_version) as named,
                array(select l.fee from invoice_line l join invoice i using (number)
                      where i.engagement_id = e.engagement_id
-                     union select h.fee from hold h where h.engagement_id = e.engagement_id) as taxed
+                     union select h.fee from hold h where h.engagement_id = e.engagement_id
+                     -- Earned, net of that tax, and perhaps not billed yet.
+                     union select p.fee from posting p join journal_group g on g.id = p.group_id
+                     where g.engagement_id = e.engagement_id and p.account = '1200') as taxed
         from engagement e where e.engagement_id = $1
         """,
         terms.engagement_id,
@@ -412,7 +426,7 @@ async def _standing(connection: Connection, terms: Agreement) -> Standing:
     assert row is not None
     happened_to = await connection.fetch(
         """
-        select type, coalesce(facts->>'milestone', facts->>'phase') as what from event
+        select type, coalesce(facts->>'milestone', facts->>'phase') as what, occurred_at from event
         where engagement_id = $1 and type = any($2::text[]) order by id
         """,
         terms.engagement_id,
@@ -421,32 +435,63 @@ async def _standing(connection: Connection, terms: Agreement) -> Standing:
     by_type = defaultdict[str, list[str]](list)
     for each in happened_to:
         by_type[each["type"]].append(each["what"])
-    accepted = frozenset(by_type[EventType.MILESTONE_EVALUATED])
-    live = row["staked"] or any(m.go_live and m.id in accepted for m in terms.contract.milestones)
+    accepted = {
+        each["what"]: each["occurred_at"]
+        for each in happened_to
+        if each["type"] == EventType.MILESTONE_EVALUATED
+    }
+    (live_at,) = (accepted.get(m.id) for m in terms.contract.milestones if m.go_live)
     return Standing(
         closed=row["closed"],
-        live=live,
+        staked="it is placed"
+        if row["staked"]
+        else await _staked(connection, terms, accepted, live_at, at),
         begun=tuple(Phase(name) for name in by_type[EventType.PHASE_BEGUN]),
-        handed_in=frozenset(by_type[EventType.MILESTONE_SUBMITTED]) | accepted,
-        accepted=accepted,
+        handed_in=frozenset(by_type[EventType.MILESTONE_SUBMITTED]) | accepted.keys(),
+        accepted=frozenset(accepted),
         billed=await _billed(connection, terms),
         retired=frozenset(row["named"]) - {m.id for m in terms.contract.milestones},
-        in_use=_in_use(terms, row, live),
+        in_use=_in_use(terms, row, measuring=live_at is not None),
         taxed=frozenset(row["taxed"]),
         held_back=await _held_back(connection, terms),
         advanced=await _advanced(connection, terms),
     )
 
 
-def _in_use(terms: Agreement, row: asyncpg.Record, live: bool) -> dict[str, str]:
+async def _staked(
+    connection: Connection,
+    terms: Agreement,
+    accepted: Mapping[str, datetime],
+    live_at: datetime | None,
+    at: datetime,
+) -> str | None:
+    """Why the holdback, which is not placed yet, stays what it is from then on.
+
+    It is placed when all is accepted. Where that takes longer than the first settlement window, what
+    is won or lost is known before.
+    """
+    if live_at is None:
+        return None
+    if all(milestone.id in accepted for milestone in terms.contract.milestones):
+        return "every milestone is accepted, and it is being placed"
+    calendar, bet = await working_days_of(connection, terms), terms.contract.holdback.bet
+    live_on = calendar.local_date(live_at)
+    for window in terms.contract.bet(bet).windows:
+        over = calendar.period_after(live_on, window.after) <= at
+        if isinstance(window, SettlementWindow) and over:
+            return f"window {window.id} is over, and what it wins or loses is known"
+    return None
+
+
+def _in_use(terms: Agreement, row: asyncpg.Record, *, measuring: bool) -> dict[str, str]:
     """The clauses that act already, with what they did."""
     holds = {hold.rpartition(".")[2] for hold in row["holds"]}
     missed = sorted(holds & {each.id for each in terms.contract.miss_holds})
     reasons = {
         "micro_consulting": row["micro"] and "it has begun",
-        "bets": live and "the engagement went live",
-        "holdback": live and "the engagement went live",
-        "own_indicators": live and "the engagement went live",
+        "bets": measuring and "the go-live milestone is accepted, and measuring has begun",
+        "own_indicators": measuring
+        and "the go-live milestone is accepted, and measuring has begun",
         "miss_holds": missed and f"{', '.join(missed)} is placed",
         "retention": row["retained"] and "a part is retained",
         "gain_share": row["shared"] and "a benefit is reported",

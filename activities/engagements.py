@@ -9,6 +9,7 @@ from activities.billing.caps import authorise
 from activities.postgres import Connection, Pool, once, transaction
 from activities.timeline import happened, write_events
 from contracts.contract import Contract
+from contracts.difference import told_apart
 from contracts.errors import KeyReused, TransitionError
 from contracts.events import Event, EventType
 from contracts.indicators import Indicator
@@ -105,26 +106,58 @@ async def register_version(
         contract.version,
     )
     if registered != digest:
-        raise KeyReused(
-            f"contract {contract.id} version {contract.version} is registered with another text; "
-            "expected a new version number for a changed document"
-        )
+        raise await _another_text(connection, contract)
     return digest
+
+
+async def _another_text(connection: Connection, contract: Contract) -> KeyReused:
+    row = await connection.fetchrow(
+        """
+        select document, registered_at at time zone 'UTC' as registered, e.engagement_id, e.actor
+        from contract_version
+        cross join lateral (
+            select engagement_id, actor from event
+            where type = any($3) and facts->>'contract' = $4 order by id limit 1
+        ) e
+        where contract_id = $1 and version = $2
+        """,
+        contract.id,
+        contract.version,
+        [EventType.ENGAGEMENT_OPENED, EventType.CHANGE_APPLIED],
+        contract.reference(),
+    )
+    assert row is not None
+    return KeyReused(
+        f"contract {contract.id} version {contract.version} is registered with another text (for "
+        f"engagement {row['engagement_id']} by {row['actor']}, booked "
+        f"{row['registered']:%Y-%m-%d %H:%M} UTC): "
+        f"{told_apart(row['document'], contract.model_dump(mode='json'))}; expected that text, or a "
+        "new version number for a changed document"
+    )
 
 
 async def _record(connection: Connection, order: Record) -> Done:
     wait = order.wait
+    # What happened after its last look at the books nobody could tell a process that did not listen
+    # yet: that it does now is news, too.
     await connection.execute(
         """
-        insert into process
-            (workflow_id, engagement_id, kind, subject, state, detail,
-             waiting_for, why, since, due_at, overdue, seq, finished)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-        on conflict (workflow_id) do update set
-            state = excluded.state, detail = excluded.detail, waiting_for = excluded.waiting_for,
-            why = excluded.why, since = excluded.since, due_at = excluded.due_at,
-            overdue = excluded.overdue, seq = excluded.seq, finished = excluded.finished
-        where process.seq <= excluded.seq
+        with before as (select from process where workflow_id = $1 and listening),
+        after as (
+            insert into process
+                (workflow_id, engagement_id, kind, subject, state, detail,
+                 waiting_for, why, since, due_at, overdue, seq, finished)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            on conflict (workflow_id) do update set
+                state = excluded.state, detail = excluded.detail,
+                waiting_for = excluded.waiting_for, why = excluded.why, since = excluded.since,
+                due_at = excluded.due_at, overdue = excluded.overdue, seq = excluded.seq,
+                finished = excluded.finished
+            where process.seq <= excluded.seq
+            returning listening
+        )
+        insert into news (engagement_id)
+        select $2 from after where listening and not exists (select from before)
         """,
         order.workflow_id,
         order.engagement_id,

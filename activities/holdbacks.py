@@ -1,17 +1,20 @@
 """Holdbacks: placed at go-live, released or forfeited on the verdict of a window."""
 
+from datetime import datetime
+
 from temporalio import activity
 
 from activities.agreement import Agreement, agreement
-from activities.approvals import request_of
 from activities.billing.invoices import issue
 from activities.books.holds import hold_of, insert_hold, move
 from activities.books.journal import post
+from activities.books.requests import request_of
 from activities.holds.decisions import Part, ask_to_decide
 from activities.postgres import Connection, Pool, once, transaction
 from activities.timeline import happened
 from activities.value_bets import verdict_of
 from contracts.commercial import Decision, HoldEffect, HoldKind
+from contracts.contract import Contract
 from contracts.events import EventType
 from contracts.explanation import Input
 from contracts.fields import Title, percent
@@ -66,6 +69,7 @@ class Holdbacks:
 
 async def _place(connection: Connection, order: PlaceHoldback) -> Placed:
     terms = await agreement(connection, order.engagement_id)
+    order = order.model_copy(update={"at": await _agreed_at(connection, order)})
     holdback, amount = terms.contract.holdback, terms.contract.holdback_amount()
     hold_id = _hold_id(terms)
     number, priced = None, None
@@ -102,6 +106,30 @@ async def _place(connection: Connection, order: PlaceHoldback) -> Placed:
         effect=holdback.effect.value,
     )
     return Placed(hold=hold_id, amount=amount, invoice=number)
+
+
+async def _agreed_at(connection: Connection, order: PlaceHoldback) -> datetime:
+    """Since when the holdback is what it is: the measuring start, or a change order after it."""
+    changes = await connection.fetch(
+        """
+        select c.ended_at, one.document as before, other.document as after
+        from change_order c join engagement e using (engagement_id)
+        join contract_version one
+          on one.contract_id = e.contract_id and one.version = c.version - 1
+        join contract_version other
+          on other.contract_id = e.contract_id and other.version = c.version
+        where c.engagement_id = $1 and c.state = 'applied' and c.ended_at > $2
+        order by c.version desc
+        """,
+        order.engagement_id,
+        order.at,
+    )
+    for change in changes:
+        one, other = (Contract.model_validate(change[name]) for name in ("before", "after"))
+        if (one.holdback, one.holdback_amount()) != (other.holdback, other.holdback_amount()):
+            agreed_at: datetime = change["ended_at"]
+            return agreed_at
+    return order.at
 
 
 def _priced(order: PlaceHoldback, terms: Agreement, amount: Money) -> Draft:

@@ -4,10 +4,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 
+from contracts.difference import told_apart
 from contracts.errors import KeyReused, TransitionError, Unavailable
 from contracts.fields import canonical
 from lifecycle.orders import A, Answer, Order
@@ -56,7 +57,7 @@ async def once(pool: Pool, order: Order[A], effect: Callable[[Connection], Await
     """Carry out an order exactly once: its key and its rows commit together; again, the same answer.
 
     Raises:
-        KeyReused: the key stands for a different order.
+        KeyReused: the key stands for a different order; it tells which, whose, and what differs.
         TransitionError: another order, under its own key, did what can be done once.
     """
     try:
@@ -69,7 +70,7 @@ async def once(pool: Pool, order: Order[A], effect: Callable[[Connection], Await
 
 
 async def _once(pool: Pool, order: Order[A], effect: Callable[[Connection], Awaitable[A]]) -> A:
-    digest = sha256(order.content().encode()).hexdigest()
+    content = order.content()
     async with transaction(pool) as connection:
         # Whoever comes second waits here until the first has committed.
         await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", order.key)
@@ -77,26 +78,77 @@ async def _once(pool: Pool, order: Order[A], effect: Callable[[Connection], Awai
             "select digest, result from effect where key = $1", order.key
         )
         if row is not None:
-            if row["digest"] != digest:
-                raise KeyReused(f"{order.key} is done already, for a different order")
+            if row["digest"] != _digest(content):
+                raise await _reused(connection, order)
             return order.answer().model_validate(row["result"])
         answer = await effect(connection)
         if answer.final():
-            await write_effect(connection, order.key, digest, answer, order.engagement_id)
+            await write_effect(connection, order, order.activity(), content, answer)
         return answer
 
 
 async def write_effect(
-    connection: Connection, key: str, digest: str, answer: Answer, engagement_id: str
+    connection: Connection, order: Order[Any], kind: str, content: str, answer: Answer
 ) -> None:
-    """Put an effect on record, with what it answered; its key is taken from here on."""
+    """Put an effect on record, with what it answered; the order's key is taken from here on.
+
+    The processes of its engagement, if it has one, are still to be told.
+
+    Args:
+        kind: what was done, such as `open_dispute`.
+        content: what was ordered, as a JSON object, for whoever comes with other content.
+    """
     await connection.execute(
-        "insert into effect (key, digest, result, engagement_id) values ($1, $2, $3, $4)",
-        key,
-        digest,
+        """
+        with written as (
+            insert into effect
+                (key, digest, kind, actor, occurred_at, content, result, engagement_id)
+            values ($1, $2, $3, $4, $5, $6, $7, $8)
+        )
+        insert into news (engagement_id) select $8 where $8 <> ''
+        """,
+        order.key,
+        _digest(content),
+        kind,
+        order.by,
+        order.at,
+        content,
         answer.model_dump(mode="json"),
-        engagement_id,
+        order.engagement_id,
     )
+
+
+async def _reused(connection: Connection, order: Order[Any]) -> KeyReused:
+    row = await connection.fetchrow(
+        """
+        select f.kind, f.actor, f.content, z.zone,
+               to_char(f.occurred_at at time zone z.zone, 'YYYY-MM-DD HH24:MI') as at,
+               to_char(f.booked_at at time zone z.zone, 'YYYY-MM-DD HH24:MI') as booked
+        from effect f
+        left join engagement e using (engagement_id)
+        left join contract_version c
+          on c.contract_id = e.contract_id and c.version = e.contract_version
+        cross join lateral (select coalesce(c.document->>'timezone', 'UTC') as zone) z
+        where f.key = $1
+        """,
+        order.key,
+    )
+    assert row is not None
+    there = {"order": _words(row["kind"])} | json.loads(row["content"])
+    given = {"order": _words(order.activity())} | json.loads(order.content())
+    return KeyReused(
+        f"{order.key}: found other content than on record ({there['order']} by {row['actor']} at "
+        f"{row['at']}, booked {row['booked']} {row['zone']}): {told_apart(there, given)}; "
+        "expected the same, or another id"
+    )
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _digest(content: str) -> str:
+    return sha256(content.encode()).hexdigest()
 
 
 async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

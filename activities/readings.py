@@ -2,6 +2,7 @@
 
 from activities.agreement import agreement
 from activities.holds.misses import look_for_misses
+from activities.measured import readings_of
 from activities.postgres import Connection, Pool, once
 from activities.timeline import write_events
 from contracts.commands import AddReading
@@ -9,7 +10,6 @@ from contracts.contract import Role
 from contracts.errors import TermsError
 from contracts.events import EventType
 from contracts.fields import canonical
-from lifecycle.bet import Reading
 from lifecycle.orders import Done, Order
 
 
@@ -85,16 +85,3 @@ async def _store(connection: Connection, order: StoreReading) -> Done:
         readings = await readings_of(connection, order.engagement_id)
         await look_for_misses(connection, order, terms, reading.indicator, readings)
     return Done()
-
-
-async def readings_of(connection: Connection, engagement_id: str) -> list[Reading]:
-    """Of each indicator and day the reading that came in last; it corrects the earlier ones."""
-    rows = await connection.fetch(
-        """
-        select distinct on (indicator, measured_on)
-               indicator, measured_on, value, sample, source, evidence, occurred_at
-        from reading where engagement_id = $1 order by indicator, measured_on, id desc
-        """,
-        engagement_id,
-    )
-    return [Reading(**dict(row)) for row in rows]

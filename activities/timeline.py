@@ -22,33 +22,39 @@ async def write_events(
     once more, after a crash, may know of more events by then, and writes the first ones again.
     """
     for event in events:
-        key = f"{order.workflow_id}:{sha256(canonical(event).encode()).hexdigest()}"
-        await connection.execute(
-            """
-            insert into event
-                (key, engagement_id, workflow_id, type, occurred_at, actor, command_id, facts)
-            values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (key) do nothing
-            """,
-            key,
-            order.engagement_id,
-            order.workflow_id,
-            event.type,
-            event.occurred_at,
-            event.actor,
-            event.command_id,
-            event.facts,
-        )
-        if event.type in NOTICES:
-            notice = event.model_dump(mode="json") | {"engagement": order.engagement_id}
-            await send(connection, order, book, "notice", key, notice)
+        await _append(connection, order, book, event, canonical(event))
 
 
 async def happened(
     connection: Connection, order: Order[A], terms: Agreement, kind: EventType, **facts: object
 ) -> None:
-    """Append the one event that an effect is."""
+    """Append an event that an effect is; another effect of the same kind and time is another event."""
     event = Event(type=kind, occurred_at=order.at, actor=order.by, facts=facts)
-    await write_events(connection, order, terms.book, [event])
+    await _append(connection, order, terms.book, event, f"{order.key} {canonical(event)}")
+
+
+async def _append(
+    connection: Connection, order: Order[A], book: Book, event: Event, meaning: str
+) -> None:
+    key = f"{order.workflow_id}:{sha256(meaning.encode()).hexdigest()}"
+    await connection.execute(
+        """
+        insert into event
+            (key, engagement_id, workflow_id, type, occurred_at, actor, command_id, facts)
+        values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (key) do nothing
+        """,
+        key,
+        order.engagement_id,
+        order.workflow_id,
+        event.type,
+        event.occurred_at,
+        event.actor,
+        event.command_id,
+        event.facts,
+    )
+    if event.type in NOTICES:
+        notice = event.model_dump(mode="json") | {"engagement": order.engagement_id}
+        await send(connection, order, book, "notice", key, notice)
 
 
 async def send(

@@ -3,8 +3,8 @@
 from temporalio import activity
 
 from activities.agreement import agreement
+from activities.measured import readings_of
 from activities.postgres import Connection, Pool, once
-from activities.readings import readings_of
 from activities.timeline import happened, write_events
 from contracts.contract import Bet, SettlementWindow, TrendWindow, Window
 from contracts.errors import NotFound

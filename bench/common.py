@@ -19,9 +19,10 @@ from contracts.document import read_contract
 from contracts.errors import NotFound
 from contracts.setting import ClockKind
 from contracts.working_days import WorkingDays
+from tollkeeper.assembly import whole_office
 from tollkeeper.cli.screen import out, table, told
 from tollkeeper.desk import Desk
-from tollkeeper.office import Office, whole_office
+from tollkeeper.office import Office
 from tollkeeper.receiver import Receiver, receiving
 from tollkeeper.settings import Settings
 from tollkeeper.story import Story

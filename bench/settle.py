@@ -45,6 +45,7 @@ ENGAGEMENTS = 16
 # In an order that every reference allows. The counter of the gapless numbers is not among them.
 TABLES = (
     "effect",
+    "news",
     "invoice",
     "invoice_line",
     "invoice_tax",

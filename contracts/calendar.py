@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-import holidays
 from dateutil.relativedelta import relativedelta
 
 from contracts.errors import CalendarNotCovered, TermsError
@@ -173,6 +172,9 @@ def country_calendar(
         A calendar that covers `first_year` up to the last year that is published, overridden or
         provisional; its id says which of its years are provisional.
     """
+    # Imported here: it has the days of all countries, and what runs carries its own as data.
+    import holidays
+
     off = {day for day, works in overrides.items() if not works}
     on = {day for day, works in overrides.items() if works}
     years = range(first_year, last_year + 1) if country != "weekdays" else ()

@@ -19,7 +19,7 @@ from contracts.setting import ClockKind
 class Command(BaseModel):
     """Base of all commands."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     command_id: Annotated[str, Field(min_length=1, max_length=100)]
     by: str

@@ -57,7 +57,7 @@ class Payment(Terms):
 
 
 class Authority(Terms):
-    """One person who may approve, up to an amount (net); without `up_to` there is no limit."""
+    """One person who may approve, up to an amount; without `up_to` there is no limit."""
 
     person: PersonId
     up_to: Money | None = None

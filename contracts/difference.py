@@ -1,4 +1,4 @@
-"""What an amendment changes: two versions of a document, compared value by value. Pure."""
+"""What is not the same in two versions of a document, or two contents under one key. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +10,9 @@ from contracts.errors import TermsError
 NAMES = ("id", "indicator", "party", "code", "person", "level", "fee")
 """The keys by which an entry of a list is recognised, wherever it stands in the list."""
 
+SAID, LONGEST = 8, 100
+"""How many differences a refusal tells, and how much of each value."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -20,13 +23,16 @@ class Difference:
     before: str | None
     after: str | None
 
+    @property
+    def where(self) -> str:
+        return f"{self.path} (clause {self.clause})" if self.clause else self.path
+
     def __str__(self) -> str:
-        where = f"{self.path} (clause {self.clause})" if self.clause else self.path
         if self.before is None:
-            return f"{where}: new, {self.after}"
+            return f"{self.where}: new, {self.after}"
         if self.after is None:
-            return f"{where}: gone, was {self.before}"
-        return f"{where}: {self.before} -> {self.after}"
+            return f"{self.where}: gone, was {self.before}"
+        return f"{self.where}: {self.before} -> {self.after}"
 
 
 def differences(before: Agreement, after: Agreement) -> list[Difference]:
@@ -50,6 +56,22 @@ def differences(before: Agreement, after: Agreement) -> list[Difference]:
         )
     one, other = before.model_dump(mode="json"), after.model_dump(mode="json")
     return list(_compared("", None, one, other))
+
+
+def told_apart(there: Any, given: Any) -> str:
+    """Two contents of one key, as JSON, for a refusal: `amount: 1.00 on record, 2.00 given; ...`."""
+    found = [
+        f"{each.where}: {_said(each.before)} on record, {_said(each.after)} given"
+        for each in _compared("", None, there, given)
+    ]
+    more = [f"{len(found) - SAID} more"] if len(found) > SAID else []
+    return "; ".join(found[:SAID] + more)
+
+
+def _said(value: str | None) -> str:
+    if value is None:
+        return "nothing"
+    return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
 
 
 def _compared(path: str, clause: str | None, before: Any, after: Any) -> Iterator[Difference]:

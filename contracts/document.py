@@ -21,12 +21,10 @@ from ruamel.yaml.events import (
 )
 
 from contracts.checks import check
-from contracts.commercial import PERSON_ID
 from contracts.contract import MAX_USES, Contract
 from contracts.errors import Refused, TermsError
-from contracts.fields import CLAUSE, ID
 from contracts.parts import AnyPart, Parts
-from contracts.problems import Loc, Problem, nearest
+from contracts.problems import PATTERNS, Loc, Problem, nearest
 
 MAX_DEPTH = 32
 MAX_SHOWN = 200
@@ -47,11 +45,6 @@ HIDDEN = re.compile(
     "\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
 
-PATTERNS = {
-    ID: "letters, digits, - and _, at most 48, such as KA-2024-017",
-    PERSON_ID: "small letters, digits, and . _ -, at most 48, such as chen.yu",
-    CLAUSE: "a clause of at most 32 characters, such as 4.1",
-}
 TYPES = {
     "string_type": "text",
     "bool_type": "true or false",

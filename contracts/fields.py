@@ -41,7 +41,8 @@ CLAUSE = r"^[^\s].{0,31}$"
 class Terms(BaseModel):
     """A piece of the agreement: immutable, and nothing unknown in it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Whoever loads the kinds of terms uses a few, and each takes a moment to build.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def shown(value: object) -> str:
@@ -138,6 +139,11 @@ def _parsed(text: str) -> datetime:
     except ValueError as unknown:
         message = f"found {text!r}, expected a day that the calendar has and a time of the day"
         raise Refused(message, "date_invalid") from unknown
+
+
+def short_id(id: str) -> str:
+    """`H1` of `eng.E7.hold.H1`; what is in no engagement stays as it is."""
+    return id.rpartition(".")[2]
 
 
 def percent(share: Fraction) -> str:

@@ -53,9 +53,6 @@ class Indicator(BaseModel):
 class CatalogueTerms(Terms):
     """A part of the catalogue; it holds nothing that the product does not know."""
 
-    # Each workflow imports this module anew and needs none of these.
-    model_config = ConfigDict(defer_build=True)
-
 
 Figure = Annotated[
     Quantity, BeforeValidator(lambda given: Decimal(given) if type(given) is int else given)

@@ -50,7 +50,6 @@ PHASES = (
     "live",
     "operating",
     "cycle_review",
-    "closed",
 )
 PROCESSES = (
     "engagement",
@@ -91,7 +90,8 @@ METRICS = (
         "tollkeeper_engagements",
         "gauge",
         "engagements",
-        "Engagements by phase. Moves when one is opened and with each change of phase.",
+        "Engagements that are not closed, by phase. Moves when one is opened and with each change of "
+        "phase.",
         {"phase": (*PHASES, OTHER), **BOOK},
     ),
     Metric(
@@ -150,13 +150,6 @@ METRICS = (
         {"document": ("invoice", "credit_note"), **BOOK},
     ),
     Metric(
-        "tollkeeper_readings_total",
-        "counter",
-        "readings",
-        "Readings of indicators ever stored, corrections included. Rises with each.",
-        BOOK,
-    ),
-    Metric(
         "tollkeeper_outbox_pending",
         "gauge",
         "messages",
@@ -170,6 +163,14 @@ METRICS = (
         "When the oldest message without a receipt was written, 0 if there is none. Moves when "
         "that one is received.",
         {**MESSAGE, **BOOK},
+    ),
+    Metric(
+        "tollkeeper_news_oldest_untold_timestamp_seconds",
+        "gauge",
+        "seconds since 1970",
+        "When the oldest effect was booked of which the processes of its engagement have not been "
+        "told, 0 if there is none. Moves when they are told: by the desk at once, or by a worker.",
+        BOOK,
     ),
     Metric(
         "tollkeeper_refunds_in_flight",

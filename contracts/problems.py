@@ -4,8 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from contracts.commercial import PERSON_ID
+from contracts.fields import CLAUSE, ID
+
 Loc = tuple[str | int, ...]
 """The way from the root of the document to a value: keys and list positions."""
+
+PATTERNS = {
+    ID: "letters, digits, - and _, at most 48, such as KA-2024-017",
+    PERSON_ID: "small letters, digits, and . _ -, at most 48, such as chen.yu",
+    CLAUSE: "a clause of at most 32 characters, such as 4.1",
+}
+"""What a pattern that a text does not match asks for."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from importlib.resources import files
 from typing import Annotated, Any
 
 from pydantic import Field
-from ruamel.yaml import YAML
 
 from contracts.fields import Count, Id, Terms, Text, Title
 
@@ -51,6 +50,9 @@ class StepPlan(Terms):
 
 @cache
 def _products() -> dict[str, Any]:
+    # Imported here: the plans are data of ours, and most that load this module need none of them.
+    from ruamel.yaml import YAML
+
     text = files("contracts").joinpath("data/step_plans.yaml").read_text(encoding="utf-8")
     loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
     return loaded

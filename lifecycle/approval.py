@@ -9,13 +9,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from contracts.commercial import Authority, Decision
-from contracts.contract import Contract, Party
+from contracts.contract import Contract
 from contracts.errors import NotAuthorised, TransitionError
 from contracts.fields import canonical
 from contracts.money import Money
+from lifecycle.tax import Prices
 
 BOTH_SIDES = {Decision.CHANGE_ORDER}
 """What each party has to sign, whatever the number of signatures agreed for other decisions."""
+
+WITH_TAX = {Decision.WRITE_OFF, Decision.REFUND, Decision.REVERSAL}
+"""Decisions about what is owed or was paid; the others are about fees."""
 
 
 class RequestState(StrEnum):
@@ -53,6 +57,11 @@ class Request(BaseModel):
     decided_by: str | None = None
     decided_at: datetime | None = None
     reason: str | None = None
+
+    @property
+    def basis(self) -> Prices:
+        """Whether `amount` is gross or net; authority is measured against it as it is."""
+        return "gross" if self.decision in WITH_TAX else "net"
 
 
 def digest_of(payload: dict[str, Any]) -> str:
@@ -152,19 +161,24 @@ def complete(request: Request, contract: Contract, signed: Iterable[str]) -> boo
     """Whether those signatures decide it: enough different people, or one of each side."""
     people = set(signed)
     if request.decision in BOTH_SIDES:
-        sides = (contract.parties.client, contract.parties.consultant)
-        return all(people & _ids(side) for side in sides)
+        return all(people & side for side in _sides(contract))
     return len(people) >= request.needed
 
 
 def missing(request: Request, contract: Contract) -> list[str]:
-    """Who could still sign."""
+    """Whose signature would bring it closer."""
+    there = {request.requested_by, *request.signed}
+    if request.decision in BOTH_SIDES:
+        for side in _sides(contract):
+            there |= side if side & set(request.signed) else set()
     return [
         entry.person
         for entry in with_authority(contract, request.amount)
-        if entry.person != request.requested_by and entry.person not in request.signed
+        if entry.person not in there
     ]
 
 
-def _ids(party: Party) -> set[str]:
-    return {person.id for person in party.people}
+def _sides(contract: Contract) -> list[set[str]]:
+    """The people of the client, and those of the consultant."""
+    parties = contract.parties.client, contract.parties.consultant
+    return [{person.id for person in party.people} for party in parties]

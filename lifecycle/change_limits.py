@@ -22,13 +22,13 @@ class Standing(BaseModel):
     `retired` names milestones of earlier versions, `in_use` the clauses that act already, each with
     what they did, `taxed` the fees that are on a document, or held. `held_back` is what holds keep
     of a milestone, or have forfeited, net; `advanced` what of the advance is invoiced and not
-    credited, in the prices of its fee.
+    credited, in the prices of its fee. `staked` says why the holdback stays what it is, if it does.
     """
 
     model_config = ConfigDict(frozen=True)
 
     closed: bool
-    live: bool
+    staked: str | None
     begun: tuple[Phase, ...]
     handed_in: frozenset[str]
     accepted: frozenset[str]
@@ -112,9 +112,16 @@ def _fees(old: Contract, new: Contract, standing: Standing) -> Iterator[str]:
 
 
 def _holdback(old: Contract, new: Contract, standing: Standing) -> Iterator[str]:
+    """What is at stake is an amount: its rate may follow the fee, so that it stays."""
     one, other = old.holdback_amount(), new.holdback_amount()
-    if standing.live and one != other:
-        yield f"holdback {old.holdback.id}: found {other}, expected the {one} that is staked"
+    follows = old.holdback.model_copy(update={"rate": new.holdback.rate})
+    if standing.staked is None or (other == one and new.holdback == follows):
+        return
+    yield (
+        f"holdback {old.holdback.id}: found {other if other != one else 'other terms'}, expected "
+        f"{one} on the same terms, for {standing.staked}; with another rate it stays when its fee "
+        "changes, and what is new can be under a fee of its own"
+    )
 
 
 def _advance(old: Contract, new: Contract, standing: Standing) -> Iterator[str]:
@@ -190,7 +197,7 @@ def _over(old: Contract, phase: Phase, standing: Standing) -> bool:
     if phase not in standing.begun:
         return False
     own = {milestone.id for milestone in old.milestones if milestone.phase is phase}
-    return standing.live or phase is not standing.begun[-1] or own <= standing.accepted
+    return phase is not standing.begun[-1] or own <= standing.accepted
 
 
 def _why_kept(name: str, standing: Standing) -> str | None:

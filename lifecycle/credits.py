@@ -54,7 +54,7 @@ def in_turn(
     parts, rest = [], net
     left = {number: room.whole for number, room in rooms.items()}
     for line in lines:
-        part = _most(line, rest, left[line.number])
+        part = most_of(line, rest, left[line.number])
         if part.net.minor > 0:
             parts.append((line, part))
             rest -= part.net
@@ -67,7 +67,7 @@ def in_turn(
     return parts
 
 
-def _most(line: BilledLine, net: Money, room: Money) -> Taxed:
+def most_of(line: BilledLine, net: Money, room: Money) -> Taxed:
     """The largest next part of a line within that net, what is left of it, and that gross."""
     whole = line.billed
     within = Fraction(room.minor * whole.net.minor, whole.gross.minor) if whole.gross.minor else 0

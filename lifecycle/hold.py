@@ -46,6 +46,8 @@ class Hold(BaseModel):
     placed_tax: Money
     released: Money
     forfeited: Money
+    decided_tax: Money
+    """Inside what has left it; retention may have grown since."""
     reserved: Money
     placed_by: str
     placed_at: datetime

@@ -276,11 +276,13 @@ def retention_now(
 ) -> Money:
     """What an invoice retains: the rate of the base to date, less what was retained, then the limit (R7).
 
+    Never more than its own base: where a change order has raised the limit, the rest waits.
+
     Args:
         fee: amount of the fee line, of which the limit is a share.
         base_before: lines of the fee on the invoices before, net or gross as the terms say.
     """
-    now = (base_before + base_now).share(terms.rate) - retained_before
+    now = _lower((base_before + base_now).share(terms.rate) - retained_before, base_now)
     if terms.limit is not None:
         now = _lower(now, fee.share(terms.limit) - retained_before)
     return Money(max(now.minor, 0), now.currency)
@@ -365,6 +367,19 @@ class BilledLine(BaseModel):
             TransitionError: more than is left.
         """
         return net_part(self.billed, self.taken, net)
+
+    def without_held(self, withheld: Taxed, refundable: Money) -> "BilledLine":
+        """With what holds keep of it as taken; of what may be claimed back only the net is fixed.
+
+        Raises:
+            TransitionError: more than is left.
+        """
+        kept = self._taking(withheld)
+        return kept._taking(kept.part(refundable)) if refundable.minor else kept
+
+    def _taking(self, part: Taxed) -> "BilledLine":
+        taken = Taxed(self.taken.net + part.net, self.taken.tax + part.tax)
+        return self.model_copy(update={"taken": taken})
 
 
 def parts_of(lines: Sequence[BilledLine], gross: Money) -> list[tuple[BilledLine, Taxed]]:

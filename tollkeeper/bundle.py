@@ -16,8 +16,9 @@ from contracts.contract import Contract
 from contracts.errors import NotFound
 from contracts.fields import canonical
 from contracts.money import Money
-from tollkeeper.queries import Row, engagement, money, snapshot
 from tollkeeper.signing import Signer
+from tollkeeper.views.base import Row, money, snapshot
+from tollkeeper.views.engagements import engagement
 
 FORMAT = "tollkeeper-bundle/1"
 GENESIS = "0" * 64

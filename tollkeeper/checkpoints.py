@@ -21,9 +21,9 @@ from activities.postgres import Connection, Pool, transaction
 from contracts.errors import NotFound, TransitionError
 from contracts.fields import canonical
 from contracts.setting import Book
-from tollkeeper.queries import snapshot
 from tollkeeper.signing import Signer
 from tollkeeper.verify.core import Check
+from tollkeeper.views.base import snapshot
 
 READ_ONLY = 0o444
 

@@ -12,21 +12,13 @@ from contracts.contract import Contract
 from contracts.errors import NotFound, Unavailable
 from contracts.fields import canonical
 from tollkeeper.office import Office
-from tollkeeper.queries import (
-    Document,
-    EngagementDetail,
-    FeeMoney,
-    Happening,
-    HoldBalance,
-    engagement,
-    holds,
-    invoices,
-    money_table,
-    timeline,
-)
 from tollkeeper.receiver import Receiver
 from tollkeeper.story import Story
 from tollkeeper.verify import Verification, verify
+from tollkeeper.views.documents import Document, invoices
+from tollkeeper.views.engagements import EngagementDetail, Happening, engagement, timeline
+from tollkeeper.views.holds import HoldBalance, holds
+from tollkeeper.views.ledger import FeeMoney, money_table
 
 TELLING_SECONDS = 0.2
 DELIVERY_SECONDS = 30.0

@@ -33,6 +33,7 @@ from contracts.commands import (
     Tick,
 )
 from contracts.contract import Contract
+from contracts.difference import told_apart
 from contracts.errors import (
     EngagementError,
     KeyReused,
@@ -45,6 +46,7 @@ from contracts.setting import ClockKind, Setting
 from lifecycle.orders import Order
 from lifecycle.process import EngagementState
 from lifecycle.value_position import ValuePosition
+from tollkeeper.news import told, untold
 from tollkeeper.settings import TASK_QUEUE
 from tollkeeper.starting import start_missing
 from workflows.engagement import EngagementWorkflow
@@ -68,6 +70,11 @@ class Clock:
     kind: ClockKind
     now: datetime
     next_due: datetime | None = None
+
+    @property
+    def stands_at(self) -> datetime | None:
+        """The time that a test clock shows until somebody advances it; none of a live one."""
+        return self.now if self.kind is ClockKind.TEST else None
 
 
 class Desk:
@@ -139,6 +146,8 @@ class Desk:
             if (done := await self._done(process, command)) is None:
                 raise
             receipt = done
+        except KeyReused as reused:
+            raise KeyReused(f"{reused}{await self._stands_for(process, command)}") from reused
         if clock.kind is ClockKind.TEST:
             await self._settle([process], clock.now)
         return receipt
@@ -172,12 +181,6 @@ class Desk:
         """
         clock = await self._clock_for(engagement_id, reading.at)
         await add_reading(self.pool, engagement_id, reading)
-        over = "kind = 'value_bet' and (waiting_for = 'readings' or due_at <= $2)"
-        bets = await self._processes(engagement_id, over, clock.now)
-        for bet in bets:
-            await self._signal(bet, "readings_arrived")
-        if clock.kind is ClockKind.TEST:
-            await self._settle(bets, clock.now)
         await self.tell(engagement_id, clock)
 
     async def book(self, carry_out: Callable[[AnOrder], Awaitable[T]], order: AnOrder) -> T:
@@ -196,19 +199,43 @@ class Desk:
         await self.tell(order.engagement_id, clock)
         return answer
 
-    async def tell(self, engagement_id: str, clock: "Clock | None" = None) -> None:
-        """Have everything that waits for news from the books look again, and start what is missing."""
+    async def tell(self, engagement_id: str, clock: Clock | None = None) -> None:
+        """Have everything that waits for news from the books look again, and start what is missing.
+
+        On a test clock, what follows from it has happened when this returns.
+
+        Raises:
+            NotFound: no such engagement.
+        """
         clock = clock or await self.clock(engagement_id)
-        started = await start_missing(self.client, self.pool, self.queue, engagement_id)
-        waiting = await self._processes(
-            engagement_id,
-            "(kind in ('hold', 'request', 'refund') or waiting_for in ('approval', 'hold'))",
-        )
-        for process in waiting:
+        looking = await self._tell(engagement_id, clock.stands_at)
+        if clock.stands_at:
+            await self._settle(looking, clock.stands_at)
+
+    async def catch_up(self, engagement_id: str) -> None:
+        """Tell what its author did not, and wait for nothing; whoever advances the clock tells as well."""
+        async with transaction(self.pool) as connection:
+            alone = await connection.fetchval(
+                "select pg_try_advisory_xact_lock(hashtextextended($1, 1))", engagement_id
+            )
+            if alone:
+                clock = await self.clock(engagement_id)
+                await self._tell(engagement_id, clock.stands_at)
+
+    async def _tell(self, engagement_id: str, at: datetime | None) -> list[str]:
+        """Signal whoever listens, if there is news, and start what is missing; who that is.
+
+        Args:
+            at: where a test clock stands.
+        """
+        news = await untold(self.pool, engagement_id)
+        listening = await self._processes(engagement_id, "listening") if news else []
+        for process in listening:
             with suppress(NotFound):
-                await self._signal(process, "money_moved")
-        if clock.kind is ClockKind.TEST:
-            await self._settle([*waiting, *started], clock.now)
+                await self._signal(process, "money_moved", at)
+        await told(self.pool, engagement_id, news)
+        started = await start_missing(self.client, self.pool, self.queue, engagement_id)
+        return [*listening, *started]
 
     async def set_calendar(self, engagement_id: str, command: SetCalendar) -> list[Receipt]:
         """Give every process of an engagement working days decreed after the signature.
@@ -313,9 +340,8 @@ class Desk:
             waiting.remove(process)
             waiting |= await self._settle_one(process, now)
             if not waiting:
-                # What the books have opened meanwhile runs clocks of its own.
-                started = await start_missing(self.client, self.pool, self.queue, engagement_id)
-                waiting |= set(started)
+                # What they did is news to others, and what it opened runs clocks of its own.
+                waiting |= set(await self._tell(engagement_id, now))
 
     async def _settle_one(self, process: str, now: datetime) -> set[str]:
         engagement = ".".join(process.split(".")[:2])
@@ -348,6 +374,25 @@ class Desk:
         events = tuple(row["type"] for row in rows)
         return Receipt(command_id=command.command_id, events=events) if events else None
 
+    async def _stands_for(self, process: str, command: Command) -> str:
+        """What a command's id stands for already: who gave it, when, and what was other about it."""
+        async with transaction(self.pool) as connection:
+            row = await connection.fetchrow(
+                """
+                select actor, occurred_at at time zone 'UTC' as at, facts from event
+                where workflow_id = $1 and command_id = $2 order by id limit 1
+                """,
+                process,
+                command.command_id,
+            )
+        if row is None:
+            return ""
+        there, given = {"by": row["actor"]} | row["facts"], command.model_dump(mode="json")
+        both = there.keys() & given.keys()
+        apart = told_apart(*({name: one[name] for name in sorted(both)} for one in (there, given)))
+        who = f"given by {row['actor']} at {row['at']:%Y-%m-%d %H:%M} UTC"
+        return f" ({who}: {apart})" if apart else f" ({who})"
+
     async def _clock_for(self, engagement_id: str, at: datetime) -> Clock:
         clock = await self.clock(engagement_id)
         if at > clock.now:
@@ -357,9 +402,9 @@ class Desk:
             )
         return clock
 
-    async def _signal(self, process: str, signal: str) -> None:
+    async def _signal(self, process: str, signal: str, *facts: object) -> None:
         handle = self.client.get_workflow_handle(process)
-        await _answer(lambda: handle.signal(signal), process)
+        await _answer(lambda: handle.signal(signal, args=facts), process)
 
     async def _set_clock(self, engagement_id: str, now: datetime) -> None:
         async with transaction(self.pool) as connection:
@@ -392,14 +437,21 @@ class Desk:
                 """,
                 engagement_id,
             )
-        if row is None or (row["digest"], row["clock"]) != (wish.contract_digest, wish.clock):
+        if row is None:
             raise KeyReused(
-                f"engagement {engagement_id} was open under another document or clock; "
-                "expected a new id"
+                f"engagement {engagement_id} was open before and is not on record; expected a new id"
+            )
+        contract = f"{row['contract_id']}@v{row['contract_version']}"
+        if (row["digest"], row["clock"]) != (wish.contract_digest, wish.clock):
+            same = row["digest"] == wish.contract_digest
+            raise KeyReused(
+                f"engagement {engagement_id} was open under contract {contract} on a {row['clock']} "
+                f"clock; found {'the same text' if same else 'another text'} and a "
+                f"{wish.clock.value} clock, expected a new id"
             )
         return Opened(
             engagement_id=engagement_id,
-            contract=f"{row['contract_id']}@v{row['contract_version']}",
+            contract=contract,
             clock=wish.clock,
             opened_at=row["opened_at"],
         )

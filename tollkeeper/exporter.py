@@ -44,6 +44,15 @@ STATEMENT_MS = 500
 STATUS_SECONDS = 10.0
 IDLE_SECONDS = 10.0
 
+# Each statement starts from what is open and goes by index, whatever the statistics say of its share.
+SETTINGS = f"""
+set local statement_timeout = {STATEMENT_MS};
+set local enable_seqscan = off;
+set local enable_hashjoin = off;
+set local enable_mergejoin = off;
+set local jit = off;
+"""
+
 # One row a series: the metric, its labels in the order of the table, the value.
 STATE = """
 with money (currency, minor_units) as (
@@ -51,11 +60,12 @@ with money (currency, minor_units) as (
 ),
 held as (
     select h.kind, h.effect, case when h.disputed_at is null then h.state else 'disputed' end as state,
-           h.currency::text, e.book,
-           sum(case m.movement when 'placed' then m.amount_minor else -m.amount_minor end) as minor
-    from hold h join hold_movement m using (hold_id) join engagement e using (engagement_id)
+           h.currency::text, e.book, (
+               select sum(case movement when 'placed' then amount_minor else -amount_minor end)
+               from hold_movement m where m.hold_id = h.hold_id
+           ) as minor
+    from hold h join engagement e using (engagement_id)
     where h.state not in ('settled', 'cancelled')
-    group by h.hold_id, e.book
 ),
 running as (
     select p.*, e.book, e.clock from process p join engagement e using (engagement_id)
@@ -65,10 +75,15 @@ asked as (
     select decision, book, expires_at
     from approval_request join engagement using (engagement_id) where state = 'pending'
 ),
-pending as (select * from outbox where delivered_at is null)
+pending as (select * from outbox where delivered_at is null),
+untold as (
+    select booked_at,
+           (select book from engagement e where e.engagement_id = news.engagement_id) as book
+    from news
+)
 
 select 'tollkeeper_engagements' as metric, array[phase, book] as labels, count(*)::float8 as value
-from engagement group by phase, book
+from engagement where closed_at is null group by phase, book
 union all
 select 'tollkeeper_processes_open', array[kind, book], count(*)
 from running group by kind, book
@@ -81,8 +96,8 @@ select 'tollkeeper_holds_outstanding', array[kind, effect, state, book], count(*
 from held group by kind, effect, state, book
 union all
 select 'tollkeeper_holds_outstanding_amount', array[effect, currency, book],
-    sum(minor)::float8 / minor_units
-from held join money using (currency) group by effect, currency, minor_units, book
+    sum(minor)::float8 / (select minor_units from money where money.currency = held.currency)
+from held group by effect, currency, book
 union all
 select 'tollkeeper_requests_pending', array[decision, book], count(*)
 from asked group by decision, book
@@ -91,11 +106,11 @@ select 'tollkeeper_requests_first_expiry_timestamp_seconds', array[decision, boo
     extract(epoch from min(expires_at))::float8
 from asked group by decision, book
 union all
-select 'tollkeeper_invoices_issued_total', array[document, book], count(*)
-from invoice group by document, book
-union all
-select 'tollkeeper_readings_total', array[book], count(*)
-from reading join engagement using (engagement_id) group by book
+select 'tollkeeper_invoices_issued_total', array[document, book], sum(last)
+from invoice_series s cross join lateral (
+    select document, book from invoice i
+    where (i.series, i.year, i.sequence) = (s.series, s.year, s.last) limit 1
+) latest group by document, book
 union all
 select 'tollkeeper_outbox_pending', array[kind, book], count(*)
 from pending group by kind, book
@@ -103,35 +118,43 @@ union all
 select 'tollkeeper_outbox_oldest_pending_timestamp_seconds', array[kind, book],
     extract(epoch from min(created_at))::float8
 from pending group by kind, book
+union all
+select 'tollkeeper_news_oldest_untold_timestamp_seconds', array[book],
+    extract(epoch from min(booked_at))::float8
+from untold group by book
 """
 
-# What is left of a source is its balance on 2300, less what refunds took or reserve of it: those post
-# under their own name. `month` steps from month to month by the index, past all postings of each.
+# A group may commit after younger ones were sealed. But no transaction takes ten minutes, so what was
+# booked that long before the last sealing is sealed. `month` steps from month to month by the index,
+# past all postings of each and past the months that are closed.
 BOOKS = """
 with recursive money (currency, minor_units) as (
     select * from unnest($1::text[], $2::float8[])
 ),
 refunding as (select * from refund where state not in ('confirmed', 'failed')),
 credit as (
-    select g.book, left_of.currency, left_of.minor - coalesce(refunded.minor, 0) as minor,
-           received_on, case g.customer when $3 then 'unknown' else 'known' end as payer
-    from (
-        select item, currency, max(group_id) as last_group,
-               sum(case side when 'C' then amount_minor else -amount_minor end) as minor
-        from posting where account = '2300' group by item, currency
-        having sum(case side when 'C' then amount_minor else -amount_minor end) > 0
-    ) left_of
-    join journal_group g on g.id = left_of.last_group
-    left join receipt on receipt_id = left_of.item
+    select o.book, o.currency, o.credit_minor - coalesce(reserved.minor, 0) as minor, received_on,
+           case o.customer when $3 then 'unknown' else 'known' end as payer
+    from open_credit o
+    left join receipt on receipt_id = o.source
     cross join lateral (
         select sum(amount_minor) as minor from refund
-        where source = left_of.item and state <> 'failed'
-    ) refunded
-    where left_of.minor > coalesce(refunded.minor, 0)
+        where source = o.source and state not in ('confirmed', 'failed')
+    ) reserved
+    where o.credit_minor > coalesce(reserved.minor, 0)
+),
+sealed as (
+    select book, last.sealed_at
+    from unnest($4::text[]) as book left join lateral (
+        select sealed_at from journal_seal s where s.book = book.book order by seq desc limit 1
+    ) last on true
 ),
 unsealed as (
-    select book, booked_at from journal_group
-    where id in (select id from journal_group except select group_id from journal_seal)
+    select g.book, g.booked_at
+    from sealed join journal_group g
+        on g.book = sealed.book
+       and g.booked_at > coalesce(sealed.sealed_at - interval '10 minutes', '-infinity')
+    where not exists (select from journal_seal s where s.group_id = g.id)
 ),
 month (book, entity, first_day) as (
     (
@@ -139,11 +162,18 @@ month (book, entity, first_day) as (
         from journal_group order by book, entity, effective_on limit 1
     )
     union all
-    select next.* from month cross join lateral (
+    select next.* from month
+    cross join lateral (
+        select max(c.month) as last from period_close c
+        where c.book = month.book and c.entity = month.entity
+    ) closed
+    cross join lateral (
         select g.book, g.entity, date_trunc('month', g.effective_on)::date
         from journal_group g
-        where (g.book, g.entity, g.effective_on)
-              >= (month.book, month.entity, (month.first_day + interval '1 month')::date)
+        where (g.book, g.entity, g.effective_on) >= (
+            month.book, month.entity,
+            (greatest(month.first_day, closed.last) + interval '1 month')::date
+        )
         order by g.book, g.entity, g.effective_on limit 1
     ) next
 ),
@@ -173,8 +203,8 @@ select 'tollkeeper_receipts_oldest_unapplied_timestamp_seconds', array[payer, bo
 from credit where received_on is not null group by payer, book
 union all
 select 'tollkeeper_credit_unapplied_amount', array[currency, book],
-    sum(minor)::float8 / minor_units
-from credit join money using (currency) group by currency, minor_units, book
+    sum(minor)::float8 / (select minor_units from money where money.currency = credit.currency)
+from credit group by currency, book
 union all
 select 'tollkeeper_journal_groups_unsealed', array[book], count(*) from unsealed group by book
 union all
@@ -183,10 +213,8 @@ select 'tollkeeper_journal_oldest_unsealed_timestamp_seconds', array[book],
 from unsealed group by book
 union all
 select 'tollkeeper_journal_last_seal_timestamp_seconds', array[book],
-    extract(epoch from last.sealed_at)::float8
-from unnest($4::text[]) as book cross join lateral (
-    select sealed_at from journal_seal s where s.book = book.book order by seq desc limit 1
-) last
+    extract(epoch from sealed_at)::float8
+from sealed where sealed_at is not null
 union all
 select 'tollkeeper_periods_open', array[book], count(*) from open_month group by book
 union all
@@ -194,6 +222,13 @@ select 'tollkeeper_periods_oldest_open_timestamp_seconds', array[book],
     extract(epoch from min(ended_at))::float8
 from open_month group by book
 """
+
+MONEY = (list(MINOR_DIGITS), [10.0**digits for digits in MINOR_DIGITS.values()])
+STATEMENTS: tuple[tuple[str, tuple[object, ...]], ...] = (
+    (STATE, MONEY),
+    (BOOKS, (*MONEY, UNKNOWN_CUSTOMER, list(Book))),
+)
+"""Each with its arguments."""
 
 
 class Exporter:
@@ -293,11 +328,11 @@ async def read_state(pool: Pool) -> Values:
         Unavailable: the database does not answer.
     """
     async with transaction(pool) as connection:
-        await connection.execute(f"set local statement_timeout = {STATEMENT_MS}")
-        units = [10.0**digits for digits in MINOR_DIGITS.values()]
+        await connection.execute(SETTINGS)
         rows = [
-            *await connection.fetch(STATE, list(MINOR_DIGITS), units),
-            *await connection.fetch(BOOKS, list(MINOR_DIGITS), units, UNKNOWN_CUSTOMER, list(Book)),
+            row
+            for statement, arguments in STATEMENTS
+            for row in await connection.fetch(statement, *arguments)
         ]
     metrics = {metric.name: metric for metric in METRICS}
     values = {name: dict.fromkeys(metric.series(), 0.0) for name, metric in metrics.items()}

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from activities.approvals import read_request
+from activities.books.requests import read_request
+from activities.measured import readings_of
 from activities.postgres import Connection
-from activities.readings import readings_of
 from contracts.contract import Contract, Milestone, SettlementWindow
 from contracts.events import EventType
 from contracts.indicators import Indicator
@@ -17,16 +17,9 @@ from lifecycle.invoice import Purpose
 from lifecycle.milestone import MilestoneState
 from lifecycle.orders import Assessed
 from lifecycle.process import EngagementPhase
-from tollkeeper.queries import (
-    EngagementDetail,
-    Happening,
-    HoldBalance,
-    Process,
-    contract_of,
-    engagement_of,
-    holds_of,
-    money,
-)
+from tollkeeper.views.base import contract_of, money
+from tollkeeper.views.engagements import EngagementDetail, Happening, Process, engagement_of
+from tollkeeper.views.holds import HoldBalance, holds_of
 
 AS_AGREED = (
     Purpose.MICRO,

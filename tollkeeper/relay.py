@@ -9,7 +9,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from activities.export import Receivers
+from activities.export.port import Receivers
 from activities.postgres import Connection, Pool, transaction
 from contracts.errors import NotFound, TransitionError, Unavailable
 from lifecycle.orders import Deliver

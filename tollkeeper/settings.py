@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from activities.export import Receivers
-from activities.export.port import Endpoint, read_address
+from activities.export.port import Endpoint, Receivers, read_address
 from activities.export.signature import read_secrets
 from contracts.errors import TermsError
 from contracts.setting import Book

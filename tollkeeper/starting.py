@@ -17,7 +17,7 @@ from lifecycle.process import (
     ProcessState,
     RequestProcessState,
 )
-from tollkeeper.queries import Row
+from tollkeeper.views.base import Row
 from workflows.change_order import ChangeOrderWorkflow
 from workflows.hold import HoldWorkflow
 from workflows.request import RequestWorkflow
@@ -61,14 +61,19 @@ async def starting(client: Client, pool: Pool, queue: str) -> None:
 async def start_missing(
     client: Client, pool: Pool, queue: str, engagement_id: str | None = None
 ) -> list[str]:
-    """Start the processes that are not there yet, of one engagement or of all; their ids."""
+    """Start the processes that are not there, of one engagement or of all; their ids.
+
+    A hold that was settled, and holds something again, has its process started again. What was read
+    may be out of date by then: a process that runs is left alone, one that finds nothing to do ends.
+    """
     async with transaction(pool) as connection:
         rows = await connection.fetch(
             f"""
-            select o.*, e.clock, coalesce(e.clock_now, now()) as now
-            from ({OPEN}) o join engagement e using (engagement_id)
-            where ($1::text is null or engagement_id = $1)
-              and not exists (select from process p where p.workflow_id = o.id)
+            select o.*, e.clock, coalesce(e.clock_now, now()) as now, p.finished
+            from ({OPEN}) o join engagement e on e.engagement_id = o.engagement_id
+            left join process p on p.workflow_id = o.id
+            where ($1::text is null or o.engagement_id = $1)
+              and (p.workflow_id is null or (o.kind = 'hold' and p.finished))
             order by o.id
             """,
             engagement_id,
@@ -95,13 +100,15 @@ async def _setting(connection: Connection, engagement_id: str) -> Setting:
 
 async def _start(client: Client, queue: str, row: Row, setting: Setting) -> None:
     process, state = _process(row, setting)
+    again = row["finished"]
+    reuse = WorkflowIDReusePolicy
     try:
         await client.start_workflow(
             process,
             state,
             id=row["id"],
             task_queue=queue,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_reuse_policy=reuse.ALLOW_DUPLICATE if again else reuse.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
     except WorkflowAlreadyStartedError:

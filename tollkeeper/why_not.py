@@ -12,7 +12,7 @@ from contracts.calendar import add_period
 from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.contract import BetIndicator, FeeLine, Milestone, Role, SettlementWindow
 from contracts.events import EventType
-from contracts.fields import Title, percent
+from contracts.fields import Title, percent, short_id
 from contracts.indicators import Indicator
 from contracts.money import Money, allocate
 from contracts.step_plan import Lead
@@ -26,8 +26,11 @@ from lifecycle.ledger import Account
 from lifecycle.micro_consulting import LEADERS, SIGNATORIES
 from lifecycle.milestone import Acceptance, MilestoneState
 from lifecycle.process import EngagementPhase
+from lifecycle.tax import Prices
 from tollkeeper.on_record import Claim, Records, TakenBack, records_of
-from tollkeeper.queries import HoldBalance, Process, View, Waiting, snapshot
+from tollkeeper.views.base import View, snapshot
+from tollkeeper.views.engagements import Process, Waiting
+from tollkeeper.views.holds import HoldBalance
 
 
 class Reason(StrEnum):
@@ -120,6 +123,8 @@ class Asked(View):
     decision: Decision
     subject: str
     amount: Money
+    basis: Prices
+    """Whether `amount` is net or gross."""
     requested_by: str
     awaited: Awaited
 
@@ -311,7 +316,7 @@ def _of_hold(
     awaited: Awaited | None,
 ) -> Unbilled:
     return Unbilled(
-        what=f"milestone {terms.id}, hold {_short(hold.id)}",
+        what=f"milestone {terms.id}, hold {short_id(hold.id)}",
         title=terms.title,
         fee=terms.fee,
         clause=hold.clause,
@@ -361,7 +366,7 @@ def _why_not_accepted(records: Records, terms: Milestone) -> tuple[Reason, str]:
             return Reason.ACCEPTANCE, "handed in, neither accepted nor rejected"
         case MilestoneState.ACCEPTED | MilestoneState.BILLED:
             if held := _blocking(records, terms):
-                names = ", ".join(_short(hold.id) for hold in held)
+                names = ", ".join(short_id(hold.id) for hold in held)
                 return Reason.HOLD, f"accepted, not invoiced while held by {names}"
             return Reason.BOOKING, "accepted, its invoice is being booked"
         case MilestoneState.WITHDRAWN:
@@ -422,7 +427,7 @@ def _deciding(
     if obstacle := _obstacle(process):
         return *obstacle, awaited
     for request in latest:
-        name = _short(request.id)
+        name = short_id(request.id)
         if request.state is RequestState.PENDING:
             why = f"{given}, asked to be decided as {name}"
             return Reason.APPROVAL, why, _signatures(records, request)
@@ -649,7 +654,7 @@ def _held_stakes(
 def _held_claim(records: Records, hold: HoldBalance, claim: Claim) -> Unsettled:
     retained = hold.kind is HoldKind.RETENTION
     return Unsettled(
-        what=f"{'retention' if retained else 'hold'} {_short(hold.id)}",
+        what=f"{'retention' if retained else 'hold'} {short_id(hold.id)}",
         amount=claim.amount,
         reason=Reason.RETENTION if retained else Reason.HOLD,
         why=_steps(records) if retained else _held(hold),
@@ -679,7 +684,7 @@ def _in_dispute(records: Records, claim: Claim) -> Unsettled:
     )
     ruling = next(rulings, None)
     return Unsettled(
-        what=f"dispute {_short(dispute.id)}",
+        what=f"dispute {short_id(dispute.id)}",
         amount=claim.amount,
         reason=Reason.DISPUTE,
         why=f"{dispute.reason}, raised by {dispute.raised_by}",
@@ -754,6 +759,7 @@ def _asked_for(request: Request, awaited: Awaited) -> Asked:
         decision=request.decision,
         subject=request.subject,
         amount=request.amount,
+        basis=request.basis,
         requested_by=request.requested_by,
         awaited=awaited,
     )
@@ -901,11 +907,6 @@ def _local(records: Records, instant: datetime) -> datetime:
 def _ids(milestones: Sequence[Milestone]) -> str:
     names = ", ".join(terms.id for terms in milestones) or "every milestone"
     return f"{names} {'are' if len(milestones) > 1 else 'is'}"
-
-
-def _short(id: str) -> str:
-    """`H1` of `eng.E7.hold.H1`."""
-    return id.rpartition(".")[2]
 
 
 def _sum(records: Records, amounts: Iterable[Money]) -> Money:

@@ -18,13 +18,15 @@ from activities.billing.invoices import Billing
 from activities.change_orders import ChangeOrders
 from activities.edge import Edge
 from activities.engagements import Engagements
-from activities.export import Export, Receivers
-from activities.export.port import Endpoint
+from activities.export.delivery import Export
+from activities.export.port import Endpoint, Receivers
 from activities.holdbacks import Holdbacks
 from activities.holds.by_people import Holds
 from activities.postgres import Pool
 from activities.receivables.refunds import Refunds
 from activities.value_bets import ValueBets
+from tollkeeper.desk import Desk
+from tollkeeper.news import telling
 from tollkeeper.payouts import payouts
 from tollkeeper.relay import relay
 from tollkeeper.settings import EXPORT_QUEUE, TASK_QUEUE
@@ -51,7 +53,6 @@ WORKFLOWS = [
     RefundWorkflow,
 ]
 
-# Libraries only: our own pure code stays inside, so that a stray clock or random number is refused.
 LIBRARIES = (
     "annotated_types",
     "dateutil",
@@ -61,15 +62,25 @@ LIBRARIES = (
     "ruamel",
     "six",
 )
-# `ZoneInfo` is refused for its cache and file functions; looking up a zone reads no clock.
-SANDBOX = SandboxedWorkflowRunner(
-    restrictions=replace(
-        SandboxRestrictions.default.with_passthrough_modules(*LIBRARIES),
-        invalid_module_members=SandboxRestrictions.invalid_module_members_default.with_child_unrestricted(
-            "zoneinfo", "ZoneInfo"
-        ),
+PURE = ("contracts", "lifecycle")
+"""Our own that neither reads a clock nor rolls dice, which ruff and the replay tests see to."""
+
+
+def sandbox(*shared: str) -> SandboxedWorkflowRunner:
+    """What refuses a workflow a stray clock or random number; it loads all but `shared` for each run."""
+    restrictions = SandboxRestrictions.default
+    return SandboxedWorkflowRunner(
+        restrictions=replace(
+            restrictions.with_passthrough_modules(*shared),
+            # `ZoneInfo` is refused for its cache and files; looking up a zone reads no clock.
+            invalid_module_members=restrictions.invalid_module_members.with_child_unrestricted(
+                "zoneinfo", "ZoneInfo"
+            ),
+        )
     )
-)
+
+
+SANDBOX = sandbox(*LIBRARIES, *PURE)
 
 GRACE = timedelta(seconds=10)
 
@@ -141,6 +152,7 @@ async def working(
             beside = [
                 asyncio.create_task(relay(client, pool, receivers, queue, exports)),
                 asyncio.create_task(starting(client, pool, queue)),
+                asyncio.create_task(telling(pool, Desk(client, pool, queue).catch_up)),
             ]
             if provider is not None:
                 beside.append(asyncio.create_task(payouts(client, pool, queue)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from contracts.calendar import add_period
+from contracts.calendar import add_period, local_date
 from contracts.commands import (
     AnswerPosition,
     CloseEngagement,
@@ -87,10 +87,13 @@ class EngagementWorkflow(Process[EngagementState]):
             self.s.contract.digest(),
             self.s.setting.clock,
         ):
+            same = wish.contract_digest == self.s.contract.digest()
             raise KeyReused(
                 f"engagement {self.s.setting.engagement_id} is open under contract "
-                f"{self._contract()} on a {self.s.setting.clock.value} clock; "
-                "expected the same document and clock"
+                f"{self._contract()} on a {self.s.setting.clock.value} clock (opened by "
+                f"{self.s.opened_by} on {local_date(self.s.opened_at, self.s.contract.timezone)}); "
+                f"found {'the same text' if same else 'another text'} and a {wish.clock.value} clock, "
+                "expected the same of both"
             )
 
     @workflow.update

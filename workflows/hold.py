@@ -42,6 +42,8 @@ class HoldWorkflow(Process[HoldProcessState]):
         """Where it stands in the database."""
         about = self.about("look", self.s.now, self.id)
         self.seen = await self.book(LookAtHold(**about, hold=self.s.hold))
+        # A hold that was settled before has had a run before: the numbers of its records go on.
+        self.s.seq = max(self.s.seq, self.seen.recorded)
         return self.seen
 
     async def decided_or_due(self, hold: HoldNow, news: Callable[[], bool]) -> None:

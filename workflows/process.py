@@ -108,8 +108,14 @@ class Process(Generic[S]):
         self.nudges += 1
 
     @workflow.signal
-    def money_moved(self) -> None:
-        """Something happened in the books of the engagement: whoever waits for that looks again."""
+    def money_moved(self, at: datetime | None = None) -> None:
+        """Something happened in the books of the engagement: whoever waits for that looks again.
+
+        Args:
+            at: where a test clock stands; a live one is known.
+        """
+        if at is not None:
+            self.hear(at)
         self.stirs += 1
 
     @workflow.signal
@@ -181,7 +187,10 @@ class Process(Generic[S]):
     def _answered(self, command: Command) -> Receipt | None:
         receipt = self.s.answers.get(command.command_id)
         if receipt is not None and receipt.digest != _content(command):
-            raise KeyReused(f"command {command.command_id} came before, with other content")
+            raise KeyReused(
+                f"command {command.command_id} came to {self.id} before, with other content, and "
+                f"caused {', '.join(receipt.events) or 'nothing'}; expected the same, or another id"
+            )
         return receipt
 
     # Time.

@@ -1,6 +1,5 @@
 """A value bet: the holdback placed, the windows read and settled, each part of the stake decided."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +31,6 @@ class ValueBetWorkflow(Process[BetState]):
     @workflow.init
     def __init__(self, state: BetState) -> None:
         super().__init__(state)
-        self.readings = 0
 
     @workflow.run
     async def run(self, state: BetState) -> None:
@@ -51,11 +49,6 @@ class ValueBetWorkflow(Process[BetState]):
 
         await self.report(self.s.now, bet=self.s.bet.id)
         await self.finish()
-
-    @workflow.signal
-    def readings_arrived(self) -> None:
-        """A reading was stored; a window that waits for one looks again."""
-        self.readings += 1
 
     # How each part is done.
 
@@ -95,7 +88,7 @@ class ValueBetWorkflow(Process[BetState]):
     async def assessed(self, window: SettlementWindow) -> tuple[Verdict, datetime]:
         """Decide on the readings; what was not measured is waited for, and is never a miss."""
         while True:
-            more = self._more_readings()
+            news = self.stirred()
             assessed = await self._assess(window)
             if assessed.verdict is not None and assessed.decided_at is not None:
                 self.hear(assessed.decided_at)
@@ -110,13 +103,8 @@ class ValueBetWorkflow(Process[BetState]):
                 due_at=None if overdue else due_at,
                 overdue=overdue,
             )
-            if not await self.wait_for(more, wait):
+            if not await self.wait_for(news, wait):
                 self.remind(EventType.READINGS_OVERDUE, wait, due_at)
-
-    def _more_readings(self) -> Callable[[], bool]:
-        """A reading's own signal, or a nudge where that got lost."""
-        seen = self.readings + self.nudges
-        return lambda: self.readings + self.nudges > seen
 
     async def released(self, window: SettlementWindow, verdict: Verdict, at: datetime) -> None:
         """What the window won leaves the hold, on an invoice or as payable."""

@@ -1,5 +1,6 @@
 """Gain share: a reported benefit, its approval, and the document of its true-up (R8)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from temporalio import activity
@@ -12,14 +13,14 @@ from activities.billing.invoices import issue
 from activities.books.journal import post
 from activities.postgres import Connection, Pool, once
 from contracts.commercial import Decision, GainShare
-from contracts.errors import TransitionError
+from contracts.errors import LossBoundExceeded, TransitionError
 from contracts.explanation import Explanation
 from contracts.money import Money
 from lifecycle.approval import Request
 from lifecycle.caps import counted
 from lifecycle.credits import in_turn
 from lifecycle.gain_share import Proposal, Report, TrueUp, billed_again, true_up
-from lifecycle.invoice import Draft, Line, Purpose, credit_of, draft
+from lifecycle.invoice import BilledLine, Draft, Line, Purpose, credit_of, draft
 from lifecycle.ledger import credited, gain_share_earned, invoiced
 from lifecycle.orders import Order
 from lifecycle.orders.adjustments import ReportGainShare
@@ -38,6 +39,7 @@ class GainShares:
 
         Raises:
             NotAuthorised: the contract does not name that person.
+            LossBoundExceeded: before PROCEED nothing has a benefit to share (INV-05).
             TransitionError: the contract has no gain share, a report waits for approval already, more
                 would be credited than is open or paid, or the engagement is closed.
             CapExceeded: more would be billed than is authorised at a level (c.5-11).
@@ -50,6 +52,11 @@ async def _report(connection: Connection, order: ReportGainShare) -> Requested:
     require_named(terms, order.by)
     await require_running(connection, terms)
     share = _clause(terms)
+    if terms.proceeded_at is None:
+        raise LossBoundExceeded(
+            f"engagement {order.engagement_id} has not been decided to proceed: found a benefit of "
+            f"{order.period} for {share.id}, expected PROCEED first (INV-05)"
+        )
     waiting = await connection.fetchval(
         """
         select request_id from approval_request
@@ -175,6 +182,9 @@ async def _credit_lines(
 ) -> list[Line]:
     """What is credited: gain share billed before first, then the latest invoices of the fees.
 
+    A share is net: a fee whose prices have the tax inside bears no loss. Given back and billed again,
+    its price could differ by the rounding of the tax, and exceed its level.
+
     Raises:
         TransitionError: they do not come to it.
     """
@@ -198,8 +208,13 @@ async def _credit_lines(
             title=share.title,
             explanation=_part(step.explanation, part.net, f"of {line.number}/{line.line}"),
         )
-        for line, part in in_turn(lines, rooms, lowered)
+        for line, part in in_turn(_priced_net(terms, lines), rooms, lowered)
     ]
+
+
+def _priced_net(terms: Agreement, lines: Iterable[BilledLine]) -> list[BilledLine]:
+    gross = {fee.id for fee in terms.contract.fees if fee.prices == "gross"}
+    return [line for line in lines if line.fee not in gross]
 
 
 def _part(whole: Explanation, part: Money, where: str) -> Explanation:

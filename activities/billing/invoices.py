@@ -1,5 +1,6 @@
 """Invoices and credit notes: guard, gapless number, journal and outbox in one transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -220,7 +221,7 @@ def _acceptance(terms: Agreement, acceptance: Acceptance) -> Input:
 async def _retained(
     connection: Connection, terms: Agreement, priced: Draft
 ) -> tuple[Draft, Explanation | None]:
-    """With the part that the retention keeps back, reckoned over all milestone invoices so far."""
+    """With the part that the retention keeps back, over all milestone invoices since it is agreed."""
     retention = terms.contract.retention
     if retention is None:
         return priced, None
@@ -231,10 +232,14 @@ async def _retained(
                (select coalesce(sum(retained_minor), 0) from invoice
                 where engagement_id = $1)::bigint as retained
         from invoice_line l join invoice i using (number)
+        join contract_version c
+          on c.contract_id = i.contract_id and c.version = i.contract_version
         where i.engagement_id = $1 and i.purpose = 'milestone' and l.fee = $2
+          and c.document->'retention'->>'id' = $3
         """,
         terms.engagement_id,
         retention.fee,
+        retention.id,
     )
     assert before is not None
     of_fee, currency = priced.of_fee(retention.fee), terms.contract.currency
@@ -368,6 +373,8 @@ async def creditable_lines(
 ) -> list[BilledLine]:
     """The lines of an invoice that bills a performance, which may be held, claimed back or credited.
 
+    What a hold keeps of a line counts as taken: it is decided on there.
+
     Raises:
         NotFound: the engagement has no document of that number.
         TransitionError: it bills an advance; what it says is owed by the seller until it is deducted.
@@ -379,7 +386,40 @@ async def creditable_lines(
             f"{number}: found the invoice of an advance, expected one of what was delivered; milestones "
             "deduct an advance, and `tollkeeper credit` gives back what is left of it"
         )
-    return lines
+    return await without_held(connection, number, lines)
+
+
+async def without_held(
+    connection: Connection, number: str, lines: Sequence[BilledLine], *, but: str | None = None
+) -> list[BilledLine]:
+    """Lines of an invoice with what holds keep of each as taken, except for what the hold `but` keeps."""
+    rows = await connection.fetch(
+        """
+        select b.invoice_line as line, b.currency,
+               coalesce(sum(held_minor) filter (where effect = 'withhold_payment'), 0)::bigint as net,
+               coalesce(sum(t.minor) filter (where effect = 'withhold_payment'), 0)::bigint as tax,
+               coalesce(sum(held_minor) filter (where effect = 'reserve_refund'), 0)::bigint
+                   as refundable
+        from hold_balance b cross join lateral (
+            select sum(case movement when 'placed' then tax_minor else -tax_minor end) as minor
+            from hold_movement m where m.hold_id = b.hold_id
+        ) t
+        where b.invoice = $1 and b.held_minor > 0 and b.hold_id is distinct from $2
+        group by b.invoice_line, b.currency
+        """,
+        number,
+        but,
+    )
+    held = {
+        row["line"]: [Money(row[name], row["currency"]) for name in ("net", "tax", "refundable")]
+        for row in rows
+    }
+    return [
+        line.without_held(Taxed(*held[line.line][:2]), held[line.line][2])
+        if line.line in held
+        else line
+        for line in lines
+    ]
 
 
 def billed_line(row: asyncpg.Record) -> BilledLine:

@@ -22,11 +22,15 @@ async def hold_of(connection: Connection, engagement_id: str, hold_id: str) -> H
     await connection.execute("select 1 from hold where hold_id = $1 for update", hold_id)
     row = await connection.fetchrow(
         """
-        select b.*, (
-            select coalesce(sum(tax_minor), 0)::bigint from hold_movement m
-            where m.hold_id = b.hold_id and movement = 'placed'
-        ) as placed_tax_minor
-        from hold_balance b where hold_id = $1 and engagement_id = $2
+        select b.*, t.*
+        from hold_balance b cross join lateral (
+            select coalesce(sum(tax_minor) filter (where movement = 'placed'), 0)::bigint
+                       as placed_tax_minor,
+                   coalesce(sum(tax_minor) filter (where movement <> 'placed'), 0)::bigint
+                       as decided_tax_minor
+            from hold_movement m where m.hold_id = b.hold_id
+        ) t
+        where hold_id = $1 and engagement_id = $2
         """,
         hold_id,
         engagement_id,
@@ -35,7 +39,7 @@ async def hold_of(connection: Connection, engagement_id: str, hold_id: str) -> H
         raise NotFound(f"found hold {hold_id!r}, expected one of engagement {engagement_id}")
     amounts = {
         name: Money(row[f"{name}_minor"], row["currency"])
-        for name in ("placed", "placed_tax", "released", "forfeited", "reserved")
+        for name in ("placed", "placed_tax", "released", "forfeited", "decided_tax", "reserved")
     }
     names = Hold.model_fields.keys() - amounts.keys() - {"id"}
     return Hold.model_validate({"id": hold_id, **amounts, **{name: row[name] for name in names}})

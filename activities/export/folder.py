@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from activities.export.port import HAD, TAKEN, Listed, Message, Taken
+from contracts.difference import told_apart
 from contracts.errors import KeyReused, Unavailable
 
 GROUP_READS = 0o640
@@ -39,10 +41,7 @@ class InFolder:
         with _reachable(str(message)):
             fresh = _place(path, message.body)
             if not fresh and (there := path.read_bytes()) != message.body:
-                raise KeyReused(
-                    f"{message}: found other content in {path} (sha256 {sha256(there).hexdigest()}), "
-                    f"expected sha256 {message.sha256}"
-                )
+                raise _reused(message, path, there)
             _settle(self.folder)
         return Taken(path.as_uri(), TAKEN if fresh else HAD)
 
@@ -52,6 +51,18 @@ class InFolder:
                 kind, dash, key = path.name.removesuffix(SUFFIX).partition("-")
                 if dash and path.suffix == SUFFIX and kind in AMOUNT_OF:
                     yield _listed(kind, unquote(key), path.read_bytes())
+
+
+def _reused(message: Message, path: Path, there: bytes) -> KeyReused:
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    try:
+        told = f": {told_apart(json.loads(there), json.loads(message.body))}"
+    except ValueError:
+        told = ""
+    return KeyReused(
+        f"{message}: found other content in {path} (sha256 {sha256(there).hexdigest()}, written "
+        f"{written:%Y-%m-%d %H:%M} UTC){told}; expected sha256 {message.sha256}"
+    )
 
 
 def file_name(message: Message) -> str:

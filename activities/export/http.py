@@ -48,7 +48,8 @@ class OverHttp:
         answer = await self._answer(request, str(message))
         if answer.status_code == httpx.codes.CONFLICT:
             raise KeyReused(
-                f"{message} is there with other content: {words_of(answer, WORDS_SAID)}"
+                f"{message} is there with other content: {words_of(answer, WORDS_SAID)}; expected "
+                f"sha256 {message.sha256}"
             )
         _require_success(answer, str(message))
         return Taken(self.endpoint.url, answer.status_code, words_of(answer))

@@ -1,16 +1,18 @@
 """What another system must be able to do for us: take a message, and list the documents it has."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import url2pathname
 
 from pydantic import BaseModel, ConfigDict
 
 from contracts.errors import TermsError
+from contracts.fields import canonical
 
 TAKEN, HAD = 201, 200
 """The status of a receipt: taken now, or had already."""
@@ -39,6 +41,11 @@ class Taken:
     where: str
     status: int
     words: str = ""
+
+
+def message(key: str, kind: str, payload: object) -> Message:
+    """A row of the outbox as it leaves: one text per payload, in UTF-8."""
+    return Message(key, kind, canonical(payload).encode())
 
 
 class Listed(BaseModel):
@@ -102,6 +109,10 @@ class Endpoint:
         """The folder, where it is one."""
         parts = urlsplit(self.url)
         return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
+Receivers: TypeAlias = Mapping[tuple[str, str], Endpoint]
+"""Where each kind of message of each book goes: `("live", "invoice")` to an endpoint."""
 
 
 def read_address(text: str) -> str:

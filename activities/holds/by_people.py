@@ -193,7 +193,7 @@ async def room_for(connection: Connection, terms: Agreement, order: PlaceHold) -
             "QM-INV-2025-000001/1: found none, or a milestone"
         )
     line = await line_of(connection, terms, order.line)
-    return line.open_net if order.effect is HoldEffect.WITHHOLD_PAYMENT else line.creditable_net
+    return line.open_net if order.effect is HoldEffect.WITHHOLD_PAYMENT else line.refundable_net
 
 
 async def invoice_of(connection: Connection, terms: Agreement, milestone: str) -> str | None:
@@ -400,6 +400,9 @@ async def _look(connection: Connection, order: LookAtHold) -> HoldNow:
         step = await retention_due(connection, terms, hold)
         due_at = step.due_at if step else None
     who, why = _waits_for(terms, hold)
+    recorded = await connection.fetchval(
+        "select seq from process where workflow_id = $1", order.workflow_id
+    )
     return HoldNow(
         hold=hold.id,
         state=hold.state,
@@ -410,6 +413,7 @@ async def _look(connection: Connection, order: LookAtHold) -> HoldNow:
         disputed=hold.disputed_at is not None,
         waits_for=who,
         why=why,
+        recorded=recorded or 0,
     )
 
 
@@ -462,8 +466,11 @@ async def _end_clock(connection: Connection, order: EndHoldClock) -> HoldMoved:
         parts=(one_part(hold, decision, effect_key, why),),
         by_clause=clause,
     )
-    after = await hold_of(connection, order.engagement_id, order.hold)
-    return HoldMoved(hold=hold.id, state=after.state, due_at=after.due_at)
+    left = await hold_of(connection, order.engagement_id, order.hold)
+    # What is asked for is decided by those who were asked, however long that takes.
+    after = left.model_copy(update={"due_at": None})
+    await change(connection, left, after)
+    return HoldMoved(hold=hold.id, state=after.state, due_at=None)
 
 
 async def _retention_step(
@@ -473,22 +480,22 @@ async def _retention_step(
     step = await retention_due(connection, terms, hold)
     if step is None or step.due_at != order.due_at or hold.disputed_at is not None:
         return HoldMoved(hold=hold.id, state=hold.state, due_at=hold.due_at, early=True)
-    effect_key = f"{hold.id}:{step.terms.id}"
-    await ask_to_decide(
+    effect_key = f"{hold.id}:{step.id}"
+    asked = await ask_to_decide(
         connection,
         order,
         terms,
         hold,
         Decision.RELEASE,
         step.amount,
-        request_id=f"eng.{terms.engagement_id}.request.{step.terms.id}",
+        request_id=f"eng.{terms.engagement_id}.request.{step.id}",
         effect_key=effect_key,
         reason=f"step {step.terms.id} of clause {step.terms.clause} is due",
         parts=(one_part(hold, Decision.RELEASE, effect_key, step.explanation),),
         by_clause=step.terms.clause,
     )
     after = await hold_of(connection, order.engagement_id, hold.id)
-    return HoldMoved(hold=hold.id, state=after.state, due_at=after.due_at)
+    return HoldMoved(hold=hold.id, state=after.state, due_at=after.due_at, asked=asked.request)
 
 
 async def _changed(

@@ -33,7 +33,7 @@ from lifecycle.ledger import (
 )
 from lifecycle.orders import A, Order
 from lifecycle.orders.approvals import Requested
-from lifecycle.tax import Taxed
+from lifecycle.tax import Taxed, net_part
 
 
 class Part(NamedTuple):
@@ -173,7 +173,8 @@ def _only_reason(request: Request) -> Explanation:
 
 def part_of(hold: Hold, net: Money) -> Taxed:
     """A part of a hold with the tax inside it, so that all parts come to the tax of the whole (R6)."""
-    return Taxed(net, tax_of_part(hold.placed_tax, hold.placed, hold.decided, net))
+    whole, taken = Taxed(hold.placed, hold.placed_tax), Taxed(hold.decided, hold.decided_tax)
+    return net_part(whole, taken, net)
 
 
 # Not invoiced yet.

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from activities.agreement import Agreement
-from activities.billing.invoices import billed_lines, creditable_lines
+from activities.billing.credit_notes import room_of
+from activities.billing.invoices import billed_lines, creditable_lines, without_held
 from activities.postgres import Connection
 from activities.timeline import send
 from contracts.errors import NotFound
 from contracts.money import Money
+from lifecycle.credits import most_of
 from lifecycle.hold import Hold
 from lifecycle.invoice import BilledLine, Purpose
 from lifecycle.ledger import Account
@@ -20,19 +22,23 @@ AT_RISK = {Purpose.HOLDBACK, Purpose.RELEASE}
 
 @dataclass(frozen=True)
 class HeldLine:
-    """An invoice line that a hold may be placed on: what can still be withheld, or claimed back; net."""
+    """An invoice line that a hold may be placed on: what can still be withheld, or claimed back; net.
+
+    Of `billed`, what was credited and what holds keep is taken.
+    """
 
     billed: BilledLine
-    held: Taxed
     open_net: Money
-    creditable_net: Money
+    refundable_net: Money
     revenue: Account
+
+    @property
+    def creditable_net(self) -> Money:
+        return self.billed.left.net
 
     def part(self, net: Money) -> Taxed:
         """The part with that net, after what was taken back or is held already."""
-        taken = self.billed.taken
-        together = Taxed(taken.net + self.held.net, taken.tax + self.held.tax)
-        return self.billed.model_copy(update={"taken": together}).part(net)
+        return self.billed.part(net)
 
 
 async def line_of(connection: Connection, terms: Agreement, line: str) -> HeldLine:
@@ -56,28 +62,11 @@ async def line_of(connection: Connection, terms: Agreement, line: str) -> HeldLi
             "QM-INV-2025-000001/1"
         )
     (billed,) = chosen
-    currency = owner["currency"]
-    row = await connection.fetchrow(
-        """
-        select coalesce(sum(b.held_minor), 0)::bigint as net,
-               coalesce(sum(b.held_minor) filter (where b.effect = 'withhold_payment'), 0)::bigint as kept
-        from hold_balance b where b.invoice = $1 and b.invoice_line = $2
-        """,
-        number,
-        billed.line,
-    )
-    assert row is not None
-    held = billed.part(Money(row["net"], currency))
-    open_gross = await balance_of(connection, Account.RECEIVABLE_OPEN, number, currency)
-    creditable = billed.left.net - held.net
-    payable = Money(
-        open_gross.minor * billed.billed.net.minor // max(billed.billed.gross.minor, 1), currency
-    )
+    room = await room_of(connection, terms, number, advance=True)
     return HeldLine(
         billed=billed,
-        held=held,
-        open_net=min(payable, creditable, key=lambda amount: amount.minor),
-        creditable_net=creditable,
+        open_net=most_of(billed, billed.left.net, room.open).net,
+        refundable_net=most_of(billed, billed.left.net, room.whole).net,
         revenue=await revenue_of(connection, number),
     )
 
@@ -90,25 +79,11 @@ async def revenue_of(connection: Connection, number: str) -> Account:
     return Account.REVENUE_AT_RISK if purpose in AT_RISK else Account.REVENUE_FIXED
 
 
-async def balance_of(
-    connection: Connection, account: Account, invoice: str, currency: str
-) -> Money:
-    """What an account says of an invoice now, debit less credit."""
-    minor = await connection.fetchval(
-        """
-        select coalesce(sum(case side when 'D' then amount_minor else -amount_minor end), 0)::bigint
-        from posting where account = $1 and invoice = $2
-        """,
-        account,
-        invoice,
-    )
-    return Money(minor, currency)
-
-
 async def line_held(connection: Connection, terms: Agreement, hold: Hold) -> BilledLine:
-    """The invoice line that a hold is on."""
+    """The invoice line that a hold is on, with what was credited and what other holds keep as taken."""
     assert hold.invoice
-    lines = await billed_lines(connection, terms, hold.invoice)
+    billed = await billed_lines(connection, terms, hold.invoice)
+    lines = await without_held(connection, hold.invoice, billed, but=hold.id)
     (line,) = [each for each in lines if each.line == hold.invoice_line]
     return line
 

@@ -10,7 +10,6 @@ from activities.timeline import happened
 from contracts.commercial import Decision, HoldEffect, HoldKind, MissHold
 from contracts.events import EventType
 from contracts.money import Money
-from lifecycle.approval import digest_of
 from lifecycle.bet import Reading, reading_input
 from lifecycle.hold import HoldState
 from lifecycle.hold_reasons import of_all_free, of_miss
@@ -82,9 +81,8 @@ async def _place(
     why = of_miss(terms.contract, clause, terms.indicators[clause.indicator], missed, room)
     asked = asked.model_copy(update={"amount": why.amount})
     await put_hold(connection, asked, terms, asked, why)
-    digest = digest_of(asked.model_dump(mode="json"))
     done = CarriedOut(amount=asked.amount)
-    await write_effect(connection, asked.key, digest, done, terms.engagement_id)
+    await write_effect(connection, asked, asked.activity(), asked.content(), done)
 
 
 async def _cured(

@@ -16,6 +16,7 @@ from contracts.explanation import Calculation, Explanation, Input
 from contracts.fields import Title
 from contracts.money import Money
 from lifecycle import ledger
+from lifecycle.change_order import billed_of
 from lifecycle.hold import Hold
 from lifecycle.hold_reasons import of_step
 from lifecycle.invoice import Line, Purpose, credit_of, draft, parts_of
@@ -25,8 +26,12 @@ from lifecycle.tax import Taxed
 
 @dataclass(frozen=True)
 class StepDue:
-    """The next step of a retention clause: when it is due, what it releases, net, and why."""
+    """The next step of a retention clause: when it is due, what it releases, net, and why.
 
+    `id` is the step's, `S2`, or for what a milestone retains after the last step `S2-M4`.
+    """
+
+    id: str
     terms: RetentionStep
     due_at: datetime
     explanation: Explanation
@@ -39,7 +44,9 @@ class StepDue:
 async def retention_due(connection: Connection, terms: Agreement, hold: Hold) -> StepDue | None:
     """The next step that still releases something; none before go-live.
 
-    What people decided before may be more than a step would release: it is passed over.
+    What people decided before may be more than a step would release: it is passed over. What is
+    retained after a step's day is released no earlier than it is retained; after the last step, by
+    that step again.
     """
     retention = terms.contract.retention
     assert retention
@@ -52,20 +59,39 @@ async def retention_due(connection: Connection, terms: Agreement, hold: Hold) ->
         return None
     calendar = await working_days_of(connection, terms)
     live_on = calendar.local_date(live_at)
-    done = {
-        row["request_id"].rpartition(".")[2]
+    asked = {
+        row["request_id"].rpartition(".")[2]: row["requested_at"]
         for row in await connection.fetch(
-            "select request_id from approval_request where subject = $1", hold.id
+            "select request_id, requested_at from approval_request where subject = $1", hold.id
         )
     }
+    milestone, retained_at = await _last_retained(connection, hold)
     steps = sorted(retention.release, key=lambda step: add_period(live_on, step.after))
+    last = steps[-1].id
+    names = [(step.id, step) for step in steps]
+    if last in asked and retained_at >= asked[last]:
+        names.append((f"{last}-{milestone}", steps[-1]))
     until = Fraction(0)
-    for step in steps:
-        until += step.share
+    for name, step in names:
+        until = min(until + step.share, Fraction(1))
         why = of_step(terms.contract, hold, step, live_on, until)
-        if step.id not in done and why.amount.minor > 0:
-            return StepDue(step, calendar.period_after(live_on, step.after), why)
+        if name not in asked and why.amount.minor > 0:
+            due_at = max(calendar.period_after(live_on, step.after), retained_at)
+            return StepDue(name, step, due_at, why)
     return None
+
+
+async def _last_retained(connection: Connection, hold: Hold) -> tuple[str, datetime]:
+    """The milestone whose invoice was the last to retain something, and since when all is retained."""
+    row = await connection.fetchrow(
+        """
+        select (array_agg(key order by id desc))[1] as key, max(occurred_at) as at
+        from hold_movement where hold_id = $1 and movement = 'placed'
+        """,
+        hold.id,
+    )
+    assert row is not None
+    return billed_of(Purpose.MILESTONE, row["key"]), row["at"]
 
 
 async def retention_released(
@@ -156,11 +182,10 @@ async def _lost_lines(
     assert terms.contract.retention
     untaxed = terms.contract.retention.tax == "release"
     billed = await billed_lines(connection, terms, number)
-    taken = parts_of([line for line in billed if line.fee == hold.fee], gross)
-    parts = [
-        (line, Taxed(part.gross, Money(0, gross.currency)) if untaxed else part)
-        for line, part in taken
-    ]
+    own = [line for line in billed if line.fee == hold.fee]
+    # A milestone has one line of a fee; of what it is taxed for nothing is taken.
+    untaxed_parts = [(own[0], Taxed(gross, Money(0, gross.currency)))]
+    parts = untaxed_parts if untaxed else parts_of(own, gross)
     return [
         credit_of(
             line,

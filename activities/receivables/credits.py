@@ -17,6 +17,7 @@ from contracts.explanation import Calculation, Explanation, Input
 from contracts.money import Money
 from lifecycle.advance import agreed, require_left
 from lifecycle.approval import Request
+from lifecycle.credits import ELSEWHERE
 from lifecycle.invoice import BilledLine, Draft, Line, Purpose, credit_of, draft, parts_of
 from lifecycle.ledger import Group, advance_credited, credited, written_off
 from lifecycle.orders import Order
@@ -88,6 +89,13 @@ def credit_note(
     """
     if gross.minor <= 0:
         raise TransitionError(f"found {gross} {gross.currency} to credit, expected more than 0")
+    left = sum((line.left.gross for line in lines), Money(0, gross.currency))
+    if (left - gross).minor < 0:
+        raise TransitionError(
+            f"{lines[0].number}: found {gross} {gross.currency} to credit of line "
+            f"{', '.join(str(line.line) for line in lines)}, expected at most the {left} that is "
+            f"left; {ELSEWHERE}"
+        )
     parts = parts_of(lines, gross)
     return draft(
         terms.contract,

@@ -13,6 +13,7 @@ from activities.agreement import Agreement, agreement
 from activities.books.journal import Journal, post, post_to
 from activities.postgres import Connection, Pool, once
 from activities.timeline import happened
+from contracts.difference import told_apart
 from contracts.errors import KeyReused, NotFound, TermsError, TransitionError
 from contracts.events import EventType
 from contracts.fields import canonical
@@ -331,15 +332,23 @@ async def _stored(
     )
     if fresh is not None:
         return True
-    there = await connection.fetchrow("select * from receipt where receipt_id = $1", receipt.id)
+    there = await connection.fetchrow(
+        """
+        select r.*, c.customer, coalesce(f.booked_at, now()) at time zone 'UTC' as booked
+        from receipt r
+        left join effect f using (key)
+        left join receipt_customer c on c.receipt_id = r.receipt_id and c.key = r.key
+        where r.receipt_id = $1
+        """,
+        receipt.id,
+    )
     assert there is not None
     if there["digest"] != digest:
-        amount = Money(there["amount_minor"], there["currency"])
+        told = told_apart(_read(there).model_dump(mode="json"), receipt.model_dump(mode="json"))
         raise KeyReused(
-            f"{place}: found reference {receipt.reference!r} of account {receipt.account} with "
-            f"{receipt.amount} {receipt.amount.currency} on {receipt.received_on}, expected what is "
-            f"on record under it: {amount} {amount.currency} on {there['received_on']}, payer "
-            f"{there['payer']!r}, text {there['text']!r}"
+            f"{place}: found reference {receipt.reference!r} of account {receipt.account} with other "
+            f"content than on record (recorded by {there['recorded_by']}, booked "
+            f"{there['booked']:%Y-%m-%d %H:%M} UTC): {told}; expected the same, or another reference"
         )
     return False
 

@@ -11,7 +11,6 @@ from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     StringConstraints,
     WithJsonSchema,
     model_validator,
@@ -43,9 +42,6 @@ ValueOf = Callable[[Formula], Fraction | None]
 
 class Part(Terms):
     """A piece of outcome terms."""
-
-    # Most readers of this package use a few of its kinds, and each kind takes a moment to build.
-    model_config = ConfigDict(defer_build=True)
 
 
 class RoundingMode(StrEnum):

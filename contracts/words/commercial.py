@@ -406,8 +406,10 @@ def approval_items(given: Approvals) -> Iterator[Item]:
     told: list[Told] = [
         say(
             "To {decisions} needs the approval of {needed}, none of them the one who asks, and each with "
-            "authority for the amount without VAT.",
-            "{decisions}，须经{needed}批准，申请人不得批准，且各人权限不低于该不含税金额。",
+            "authority for the amount: with VAT where a claim is written off, money refunded or a posting "
+            "reversed, else without.",
+            "{decisions}，须经{needed}批准，申请人不得批准，且各人权限不低于其金额：核销应收、退款、冲销分录"
+            "按含税金额，其余按不含税金额。",
             decisions=listed(
                 (_decision(each) for each in Decision if each is not Decision.CHANGE_ORDER),
                 "or",

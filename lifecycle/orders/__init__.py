@@ -23,7 +23,7 @@ from lifecycle.milestone import Acceptance
 class Answer(BaseModel):
     """Base of all answers."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     def final(self) -> bool:
         """Whether the order is carried out; an answer that is not final may be asked for again."""
@@ -36,7 +36,7 @@ A = TypeVar("A", bound=Answer)
 class Order(BaseModel, Generic[A]):
     """Base of all orders. `at` is business time; `by` a person, a clause or a process."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     key: str
     engagement_id: str
@@ -45,7 +45,7 @@ class Order(BaseModel, Generic[A]):
     by: str
 
     def content(self) -> str:
-        """What is ordered, as one text; the same key with other content is another order."""
+        """What is ordered, as a JSON object; the same key with other content is another order."""
         return canonical(self)
 
     @classmethod
@@ -79,6 +79,11 @@ class OpenEngagement(Order[Done]):
     indicators: tuple[Indicator, ...]
     clock: ClockKind
     phase: str
+
+    def content(self) -> str:
+        """The text of a contract is on record once, whoever runs under it; its digest says which."""
+        rest = self.model_dump(mode="json", exclude={"contract"})
+        return canonical(rest | {"contract": self.contract.digest()})
 
 
 class Wait(BaseModel):

@@ -2,15 +2,15 @@
 
 from contracts.fields import Id, Text
 from contracts.money import Money
-from lifecycle.orders import Billed, Order
+from lifecycle.orders import Billed, Instruction
 from lifecycle.orders.approvals import Requested
 
 
-class IssueAdvance(Order[Billed]):
+class IssueAdvance(Instruction[Billed]):
     """Invoice the advance of the contract, once."""
 
 
-class GrantServiceCredit(Order[Requested]):
+class GrantServiceCredit(Instruction[Requested]):
     """Ask to credit service below its level against an invoice; `credit` names it."""
 
     credit: Id
@@ -20,7 +20,7 @@ class GrantServiceCredit(Order[Requested]):
     evidence: Text
 
 
-class ReportGainShare(Order[Requested]):
+class ReportGainShare(Instruction[Requested]):
     """Report the benefit of a period; a later report of the period corrects it, and a true-up follows."""
 
     period: Id

@@ -44,7 +44,10 @@ class ExtendHold(Instruction[Requested]):
 
 
 class HoldNow(Answer):
-    """How a hold stands now; asked again, it is looked at again."""
+    """How a hold stands now; asked again, it is looked at again.
+
+    `recorded` is the number of the latest record of its process, in whichever run of it.
+    """
 
     hold: str
     state: HoldState
@@ -55,6 +58,7 @@ class HoldNow(Answer):
     disputed: bool
     waits_for: str
     why: str
+    recorded: int = 0
 
     def final(self) -> bool:
         return False
@@ -75,9 +79,11 @@ class HoldMoved(Answer):
     disputed: bool = False
     early: bool = False
     """The clock had not ended, or stood still: not kept, since it may end at the same time later."""
+    asked: str | None = None
+    """What a step of retention asked for: that is the effect, and another may be due at the same time."""
 
     def final(self) -> bool:
-        return not self.early
+        return not self.early and self.asked is None
 
 
 class ServeCureNotice(Instruction[HoldMoved]):

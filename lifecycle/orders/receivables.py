@@ -7,7 +7,7 @@ from pydantic import Field
 
 from contracts.fields import Text, canonical
 from contracts.money import Money
-from lifecycle.orders import A, Answer, Order
+from lifecycle.orders import A, Answer, Instruction, Order
 from lifecycle.orders.approvals import Requested
 from lifecycle.receivables import BankReceipt, DisputeState, Part, RefundState
 
@@ -40,7 +40,7 @@ class RecordReceipts(OfNoEngagement[Recorded]):
     """Where each was found, for the message of a refusal."""
 
     def content(self) -> str:
-        return canonical([receipt.model_dump(mode="json") for receipt in self.receipts])
+        return canonical({each.id: each.model_dump(mode="json") for each in self.receipts})
 
 
 class Matched(Answer):
@@ -73,7 +73,7 @@ class Applied(Answer):
     amount: Money
 
 
-class ApplyCredit(Order[Applied]):
+class ApplyCredit(Instruction[Applied]):
     """Pay an invoice from a receipt or a credit note of the customer; without amount, all it can."""
 
     source: str
@@ -81,7 +81,7 @@ class ApplyCredit(Order[Applied]):
     amount: Money | None = None
 
 
-class UnapplyCredit(Order[Applied]):
+class UnapplyCredit(Instruction[Applied]):
     """Take back what a receipt or credit note paid of an invoice."""
 
     source: str
@@ -96,7 +96,7 @@ class ReverseReceipt(OfNoEngagement[Matched]):
     reason: Text
 
 
-class RequestRefund(Order[Requested]):
+class RequestRefund(Instruction[Requested]):
     """Ask for credit to be paid back; the key is the request's: `eng.E.request.ID`."""
 
     refund: str
@@ -141,7 +141,7 @@ class SettleRefund(Fact[Refunding]):
     evidence: Text
 
     def content(self) -> str:
-        return canonical([self.key, self.state])
+        return canonical({"state": self.state})
 
 
 class Disputed(Answer):
@@ -153,7 +153,7 @@ class Disputed(Answer):
     amount: Money
 
 
-class OpenDispute(Order[Disputed]):
+class OpenDispute(Instruction[Disputed]):
     """Dispute lines of an invoice, or an amount of it, gross: that part is not overdue any more."""
 
     dispute: str
@@ -163,7 +163,7 @@ class OpenDispute(Order[Disputed]):
     reason: Text
 
 
-class EndDispute(Order[Disputed]):
+class EndDispute(Instruction[Disputed]):
     """The client withdraws a dispute, or the consultant rejects it: its part is to be paid again."""
 
     dispute: str
@@ -171,7 +171,7 @@ class EndDispute(Order[Disputed]):
     reason: Text
 
 
-class RuleDispute(Order[Requested]):
+class RuleDispute(Instruction[Requested]):
     """Ask for a dispute to be upheld, in all or in part (gross); the key is the request's."""
 
     dispute: str
@@ -185,7 +185,7 @@ class CreditReason(StrEnum):
     ADVANCE = "advance"
 
 
-class RequestCredit(Order[Requested]):
+class RequestCredit(Instruction[Requested]):
     """Ask for a credit note on an invoice, gross; the key is the request's.
 
     Over the lines named, or over all, in proportion to what is left of each.
@@ -199,7 +199,7 @@ class RequestCredit(Order[Requested]):
     reason: Text
 
 
-class RequestWriteOff(Order[Requested]):
+class RequestWriteOff(Instruction[Requested]):
     """Ask for an open part of an invoice to be given up, gross; the key is the request's."""
 
     write_off: str

@@ -635,6 +635,16 @@ DAMAGES = [
         "600.01 reserved",
     ),
     (
+        "open-credit-kept",
+        "update open_credit set credit_minor = credit_minor + 1 where source = 'QM/CN62/TX3'",
+        "live book, customer HD, QM/CN62/TX3: found kept 600.01, expected 600.00",
+    ),
+    (
+        "open-credit-kept",
+        "delete from open_credit where source = 'QM/CN62/TX3'",
+        "live book, customer HD, QM/CN62/TX3: found kept 0.00, expected 600.00",
+    ),
+    (
         "refunds-in-ledger",
         "update refund set state = 'confirmed' where refund_id = 'eng.K1.refund.RF2'",
         "eng.K1.refund.RF2: found confirmed with postings of 0.00, expected 100.00",

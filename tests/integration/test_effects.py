@@ -12,7 +12,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.books.journal import post
-from activities.export import Export
+from activities.export.delivery import Export
 from activities.export.port import Endpoint
 from contracts.errors import (
     KeyReused,
@@ -27,8 +27,10 @@ from contracts.setting import ClockKind
 from lifecycle.bet import Trend
 from lifecycle.orders import Assessed, Billed, Deliver
 from tollkeeper import migrations
-from tollkeeper.queries import balances, holds, invoice, invoices
 from tollkeeper.verify import verify
+from tollkeeper.views.documents import invoice, invoices
+from tollkeeper.views.holds import holds
+from tollkeeper.views.ledger import balances
 
 FINANCE = Endpoint("https://finance.test/documents", (b"s" * 32,))
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -54,7 +55,10 @@ LABELS = {metric.name: tuple(metric.labels) for metric in METRICS}
 OLDEST = datetime(2026, 3, 2, 8, tzinfo=UTC)
 DAY = datetime(2025, 3, 1, tzinfo=UTC)
 BOOKS = ("live", "sandbox")
-EMPTY = "set session_replication_role = replica; truncate engagement, receipt cascade"
+EMPTY = """
+set session_replication_role = replica;
+truncate engagement, receipt, invoice_series, open_credit cascade
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -88,14 +92,15 @@ async def nothing_waits() -> object:
     return []
 
 
-async def fill(pool: Pool, engagements: int) -> None:
+async def fill(pool: Pool, engagements: int, first: int = 1) -> None:
     """Rows as the activities leave them, without what the metrics do not read.
 
     Odd engagements are live, even ones in the sandbox. Each has a milestone that waits for two
     people, overdue, and one that is finished; a hold of 100.00 of which 40.00 is released, one of
     500 yen in dispute, and one that is decided; two requests to release, pending, and one that is
     decided; an invoice, sent, and a credit note and a notice, pending; a receipt of 50.00 that is
-    nobody's, 20.00 of it on its way back, and its postings, of a month that is over, not sealed.
+    nobody's, 20.00 of it on its way back, and its postings, of a month that is over, not sealed. The
+    first four have news.
     """
     async with pool.acquire() as connection, connection.transaction():
         # Their keys would need an effect each.
@@ -105,9 +110,10 @@ async def fill(pool: Pool, engagements: int) -> None:
             create temporary table e on commit drop as
             select n, 'E' || n as id, case when n % 2 = 1 then 'live' else 'sandbox' end as book,
                    now() as at, date '2025-03-01' as day, timestamptz '2025-03-01 00:00Z' as began
-            from generate_series(1, $1::int) n
+            from generate_series($1::int, $2::int) n
             """,
-            engagements,
+            first,
+            first + engagements - 1,
         )
         await connection.execute(
             """
@@ -154,13 +160,12 @@ async def fill(pool: Pool, engagements: int) -> None:
             insert into invoice (number, document, purpose, series, year, sequence, key, engagement_id,
                                  contract_id, contract_version, book, customer, issued_on, due_on,
                                  currency, net_minor, tax_minor, gross_minor)
-            select id, 'invoice', 'micro', 'R', 2026, n, id, id, 'K', 1, book, 'C', day, day, 'CNY',
-                   100, 6, 106 from e;
+            select id, 'invoice', 'micro', book, 2026, (n + 1) / 2, id, id, 'K', 1, book, 'C', day,
+                   day, 'CNY', 100, 6, 106 from e;
 
-            insert into reading (key, engagement_id, indicator, measured_on, value, sample, source,
-                                 evidence, recorded_by, occurred_at)
-            select id || month, id, 'dso', day, 30, 12, 'erp', 'r1', 'anna', at
-            from e, generate_series(1, 3) month;
+            insert into invoice_series as s (series, year, last)
+            select book, 2026, count(*) from e group by book
+            on conflict (series, year) do update set last = s.last + excluded.last;
 
             insert into receipt (receipt_id, book, seller, account, reference, received_on, currency,
                                  amount_minor, payer, text, digest, recorded_by, key)
@@ -170,9 +175,12 @@ async def fill(pool: Pool, engagements: int) -> None:
                                        effective_on, booked_at, digest)
             select id, id, 'E07', 'S', '?', book, at, day, began + n * interval '1 minute', '' from e;
 
+            set local session_replication_role = origin;
             insert into posting (group_id, line, account, side, amount_minor, currency, item)
-            select id, line, account, side, 5000, 'CNY', key
-            from journal_group, (values (1, '1000', 'D'), (2, '2300', 'C')) as p (line, account, side);
+            select g.id, line, account, side, 5000, 'CNY', key
+            from e join journal_group g on key = e.id,
+                 (values (1, '1000', 'D'), (2, '2300', 'C')) as p (line, account, side);
+            set local session_replication_role = replica;
 
             insert into refund (refund_id, engagement_id, book, customer, source, currency,
                                 amount_minor, pay_to, reason, requested_by, requested_at, state, since,
@@ -190,6 +198,44 @@ async def fill(pool: Pool, engagements: int) -> None:
             from e, unnest(array['invoice', 'credit_note', 'notice']) kind
             """,
             OLDEST,
+        )
+        await connection.execute(
+            "insert into news (engagement_id, booked_at) "
+            "select id, $1::timestamptz + n * interval '1 second' from e where n < 5",
+            OLDEST,
+        )
+
+
+async def finish(pool: Pool) -> None:
+    """All that is in the database is over with: decided, delivered, paid, sealed, its months closed."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            """
+            insert into posting (group_id, line, account, side, amount_minor, currency, item)
+            select id, line, account, side, minor, 'CNY', key || part
+            from journal_group, (values (3, '2300', 'D', 3000, ''),
+                                        (4, '2300', 'D', 2000, 'unknown'),  -- the refund
+                                        (5, '1000', 'C', 5000, '')) as p (line, account, side, minor, part);
+
+            set constraints all immediate;
+            set local session_replication_role = replica;
+            update engagement set phase = 'closed', closed_at = opened_at;
+            update process set finished = true;
+            update hold set state = 'settled';
+            update approval_request set state = 'approved', decided_at = requested_at;
+            update outbox set delivered_at = created_at;
+            delete from news;
+            update refund set state = 'confirmed' where state = 'unknown';
+            update journal_group set effective_on = effective_on - id::int % 365 - 1;
+
+            insert into journal_seal (book, seq, group_id, previous, hash, sealed_at)
+            select book, row_number() over (partition by book order by booked_at), id, '', '', booked_at
+            from journal_group;
+
+            insert into period_close (key, book, entity, month, closed_by, closed_at, sealed_seq)
+            select distinct book || month, book, entity, month, 'clerk', now(), 1
+            from journal_group, date_trunc('month', effective_on) month;
+            """
         )
 
 
@@ -291,12 +337,14 @@ async def test_each_metric_shows_what_is_in_the_database(pool: Pool, exporter: E
             ("release", datetime(2126, 3, 3, 8, tzinfo=UTC).timestamp())
         ),
         "tollkeeper_invoices_issued_total": in_each_book(("invoice", 2)),
-        "tollkeeper_readings_total": in_each_book((6,)),
         "tollkeeper_outbox_pending": in_each_book(("credit_note", 2), ("notice", 2)),
         "tollkeeper_outbox_oldest_pending_timestamp_seconds": {
             (kind, book): since
             for kind in ("credit_note", "notice")
             for book, since in as_they_came(OLDEST, timedelta(minutes=1)).items()
+        },
+        "tollkeeper_news_oldest_untold_timestamp_seconds": {
+            (book,): since for book, since in as_they_came(OLDEST, timedelta(seconds=1)).items()
         },
         "tollkeeper_refunds_in_flight": in_each_book(("unknown", 2)),
         "tollkeeper_refunds_oldest_in_flight_timestamp_seconds": {
@@ -566,6 +614,43 @@ async def test_ten_thousand_contracts_have_no_more_series_than_ten(
     assert {name: series.keys() for name, series in many.items()} == {
         name: series.keys() for name, series in few.items()
     }
+
+
+async def rows_read(pool: Pool) -> dict[str, float]:
+    """How many rows of each table a scrape looks at, those that it then leaves out included."""
+    read: dict[str, float] = defaultdict(float)
+
+    def count(node: dict[str, Any]) -> None:
+        if "Relation Name" in node:
+            looked_at = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+            rows = sum(node.get(each, 0) for each in looked_at)
+            read[node["Relation Name"]] += round(rows * node["Actual Loops"])
+        for each in node.get("Plans", ()):
+            count(each)
+
+    async with transaction(pool) as connection:
+        await connection.execute(exporting.SETTINGS)
+        for statement, arguments in exporting.STATEMENTS:
+            explained = f"explain (analyze, format json) {statement}"
+            [plan] = json.loads(await connection.fetchval(explained, *arguments))
+            count(plan["Plan"])
+    return dict(read)
+
+
+async def test_a_scrape_looks_at_nothing_that_is_over(pool: Pool) -> None:
+    """However long the history, and whatever the planner has been told of it."""
+    opened = 20
+    for finished in (1_000, 4_000):
+        await fill(pool, finished)
+        await finish(pool)
+        await fill(pool, opened, first=finished + 1)
+        for told in (False, True):
+            if told:
+                await pool.execute("analyze")
+            read = await rows_read(pool)
+            assert "journal_group" in read
+            assert {table: rows for table, rows in read.items() if rows > 10 * opened} == {}
+        await pool.execute(EMPTY)
 
 
 async def test_without_its_database_a_scrape_has_the_last_values_and_one_more_error(

@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 from activities.billing.invoices import Billing
 from bench.ledger import Death, Whole, issued_under_kills
-from tollkeeper.queries import invoices
 from tollkeeper.verify import verify
+from tollkeeper.views.documents import invoices
 
 INVOICES = 600
 """The bench issues 10,000 in the same way."""

@@ -10,17 +10,11 @@ from contracts.setting import ClockKind
 from lifecycle.micro_consulting import Clocks
 from lifecycle.orders import Wait
 from tests.integration.conftest import Story
-from tollkeeper.queries import (
-    balances,
-    engagement,
-    engagements,
-    explain,
-    holds,
-    invoice,
-    invoices,
-    money_table,
-    timeline,
-)
+from tollkeeper.views.documents import invoice, invoices
+from tollkeeper.views.engagements import engagement, engagements, timeline
+from tollkeeper.views.explained import explain
+from tollkeeper.views.holds import holds
+from tollkeeper.views.ledger import balances, money_table
 
 SINCE = datetime(2025, 1, 15, 2, tzinfo=UTC)
 BET_WAITS = Wait(

@@ -11,7 +11,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunne
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.record import HISTORIES
-from tollkeeper.worker import SANDBOX, WORKFLOWS
+from tollkeeper.worker import LIBRARIES, SANDBOX, WORKFLOWS, sandbox
 
 GOLDEN = sorted(HISTORIES.glob("*/*.json"))
 
@@ -36,10 +36,12 @@ async def test_a_released_history_replays(path: Path) -> None:
     await replayer(UnsandboxedWorkflowRunner()).replay_workflow(recorded(path))
 
 
-# The sandbox reads all modules anew for each history, which takes seconds.
+# It reads all our modules anew for each history, which takes seconds.
 @pytest.mark.parametrize("path", {kind(path): path for path in GOLDEN}.values(), ids=named)
-async def test_each_kind_of_process_replays_in_the_sandbox(path: Path) -> None:
-    await replayer(SANDBOX).replay_workflow(recorded(path))
+async def test_each_kind_of_process_replays_where_even_pure_modules_may_read_no_clock(
+    path: Path,
+) -> None:
+    await replayer(sandbox(*LIBRARIES)).replay_workflow(recorded(path))
 
 
 def recorded(path: Path, text: str | None = None) -> WorkflowHistory:

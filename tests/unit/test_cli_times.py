@@ -13,8 +13,8 @@ from lifecycle.hold import HoldState
 from lifecycle.orders.approvals import Requested
 from tollkeeper.cli import approval, common, hold
 from tollkeeper.cli.screen import TABLES
-from tollkeeper.queries import HoldBalance
 from tollkeeper.views.approvals import Approval
+from tollkeeper.views.holds import HoldBalance
 
 NEW_YORK = "America/New_York"
 END_OF_DAY = datetime(2025, 7, 30, 3, 59, 59, tzinfo=UTC)
@@ -28,6 +28,7 @@ REQUEST = Approval(
     decision=Decision.RELEASE,
     subject="eng.E1.hold.H1",
     amount=CNY,
+    basis="net",
     state=RequestState.PENDING,
     requested_by="sun.hao",
     requested_at=END_OF_DAY,
@@ -87,7 +88,7 @@ def test_a_pending_request_is_open_until_the_end_of_a_day_where_the_contract_is(
     requested = Requested(
         request=REQUEST.id, state=RequestState.PENDING, digest="0" * 64, expires_at=END_OF_DAY
     )
-    approval.told(requested, TABLES)
+    common.told(requested, TABLES)
     assert "can be signed by nobody until 2025-07-29 23:59\n" in capsys.readouterr().out
 
 

@@ -9,7 +9,7 @@ import pytest
 from contracts.checks import check
 from contracts.commercial import Decision, HoldEffect
 from contracts.contract import Contract
-from contracts.difference import differences
+from contracts.difference import differences, told_apart
 from contracts.document import DocumentRefused, read_contract, read_document
 from contracts.errors import TermsError
 from contracts.indicators import Direction
@@ -194,3 +194,15 @@ def test_an_amendment_tells_authority_and_ceilings_by_their_names():
         "milestones[M4].more[licences].amount (clause 4.4(b)): 226000.00 CNY -> 227000.00 CNY",
         "ceilings[contract].amount (clause 3.7): 4400000.00 CNY -> 4500000.00 CNY",
     ]
+
+
+def test_two_contents_are_told_apart_field_by_field_and_not_without_end():
+    there = {"amount": "1.00 CNY", "reason": "late", "lines": [1, 2]}
+    given = {"amount": "2.00 CNY", "reason": "late", "lines": [1], "evidence": "x" * 200}
+    assert told_apart(there, there) == ""
+    assert told_apart(there, given) == (
+        "amount: 1.00 CNY on record, 2.00 CNY given; lines[1]: 2 on record, nothing given; "
+        f"evidence: nothing on record, {'x' * 100}... given"
+    )
+    many = told_apart({}, {str(each): each for each in range(10)})
+    assert many.endswith("7: nothing on record, 7 given; 2 more")

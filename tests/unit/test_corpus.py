@@ -151,6 +151,7 @@ def hold(*parts: str) -> str:
         fee="project",
         placed=money("100.00 CNY"),
         placed_tax=nothing,
+        decided_tax=nothing,
         released=nothing,
         forfeited=nothing,
         reserved=nothing,

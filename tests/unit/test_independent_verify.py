@@ -9,13 +9,14 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.calendar import Period, add_period
+from contracts.calendar import BusinessCalendar, Period, add_period
 from contracts.commercial import Decision, GainBand, GainShare
 from contracts.contract import BetIndicator
 from contracts.errors import TermsError
@@ -437,6 +438,50 @@ def test_days_agree_with_the_engine(start: date, period: Period) -> None:
     back = Period(-period.months, -period.days)
     assert verify.later(start, str(period)) == add_period(start, period)
     assert verify.later(start, str(period), -1) == add_period(start, back)
+
+
+NEAR = st.sets(st.dates(date(2025, 1, 1), date(2025, 3, 31)), max_size=20)
+
+
+@given(
+    NEAR,
+    NEAR,
+    st.lists(st.tuples(NEAR, NEAR, st.integers(2024, 2026)), max_size=2),
+    st.integers(0, 90 * 24).map(
+        lambda hours: datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+    ),
+    st.integers(0, 40),
+)
+def test_working_days_agree_with_the_engine(
+    off: set[date],
+    on: set[date],
+    decrees: list[tuple[set[date], set[date], int]],
+    start: datetime,
+    days: int,
+) -> None:
+    """A later decree wins."""
+    zone = "Asia/Shanghai"
+    engine = BusinessCalendar("own", zone, 2025, 2025, tuple(off), tuple(on))
+    own = verify.WorkingDays(ZoneInfo(zone), texts(off), texts(on), 2025)
+    for working, not_working, last_year in decrees:
+        engine = engine.with_days("decree", working, not_working, last_year)
+        own = own.decreed(
+            {"working": texts(working), "off": texts(not_working), "last_year": last_year}
+        )
+    due = engine.working_days_after(start, days)
+    assert own.after(start, days) == due
+    assert own.between(start, due) == engine.working_days_between(start, due)
+    assert verify.end_of(start.date(), own.zone) == engine.end_of_day(start.date())
+
+
+def texts(days: set[date]) -> frozenset[str]:
+    return frozenset(day.isoformat() for day in days)
+
+
+def test_days_of_a_year_that_nobody_has_decreed_are_refused() -> None:
+    days = verify.WorkingDays(ZoneInfo("Asia/Shanghai"), frozenset(), frozenset(), 2025)
+    with pytest.raises(verify.Differs, match="no working days of 2026"):
+        days.after(datetime(2025, 12, 30, tzinfo=UTC), 5)
 
 
 @given(

@@ -40,7 +40,7 @@ def test_a_metric_has_few_series(metric: Metric) -> None:
 
 
 def test_what_is_counted_by_our_own_words_has_a_series_for_each_of_them() -> None:
-    assert PHASES == tuple(phase.value for phase in EngagementPhase)
+    assert (*PHASES, EngagementPhase.CLOSED) == tuple(EngagementPhase)
     assert REFUND["state"] == tuple(state.value for state in IN_FLIGHT)
     assert set(PROCESSES) == {kind.kind for kind in WORKFLOWS if issubclass(kind, Process)}
 

@@ -23,7 +23,8 @@ from lifecycle.hold import HoldState
 from tests.unit.test_docs import HANDBOOK, rows, section, words
 from tollkeeper.cli import why_not as command
 from tollkeeper.on_record import Claim, Disputed, Lost, Records, TakenBack
-from tollkeeper.queries import EngagementDetail, Happening, HoldBalance, Process, Waiting
+from tollkeeper.views.engagements import EngagementDetail, Happening, Process, Waiting
+from tollkeeper.views.holds import HoldBalance
 from tollkeeper.why_not import Reason, Then, Unbilled, WhyNot, compose
 
 ROOT = Path(__file__).parents[2]

@@ -2,27 +2,33 @@
 
 from datetime import timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from activities.approvals import Approvals
 from activities.change_orders import ChangeOrders
+from contracts.calendar import add_period
 from contracts.commands import AcceptMilestone, SubmitEvidence
 from contracts.commercial import Authority
-from contracts.contract import Contract, Milestone, Phase
+from contracts.contract import Contract, Milestone, Phase, SettlementWindow
 from contracts.errors import NotAuthorised, NotFound
 from contracts.events import EventType
 from contracts.money import Money, parse_amount
 from lifecycle.orders.approvals import SignRequest
 from lifecycle.orders.change_orders import ProposeChange
+from tests.forgery import said
 from tests.workflow.conftest import example
+from tollkeeper.bundle import bundle
 from tollkeeper.desk import Desk
-from tollkeeper.queries import engagement, invoices, timeline
+from tollkeeper.signing import signer_of
 from tollkeeper.story import Story
 from tollkeeper.verify import verify
 from tollkeeper.views.approvals import approval
 from tollkeeper.views.change_orders import change_order
+from tollkeeper.views.documents import invoices
+from tollkeeper.views.engagements import engagement, timeline
 
 
 def cny(amount: str) -> Money:
@@ -226,6 +232,54 @@ async def test_one_that_became_impossible_lapses_and_people_are_told(
     assert told.count(EventType.CHANGE_LAPSED) == 1
     assert EventType.ESCALATION_RAISED in told
     await sound(desk)
+
+
+async def test_after_the_go_live_milestone_the_fee_grows_with_what_is_at_stake(
+    desk: Desk, engagement_id: str, tmp_path: Path
+) -> None:
+    """Measured from the go-live milestone on; at stake is what was agreed before all was accepted."""
+    story, people = await consulting(desk, engagement_id)
+    one, two, three, live = story.contract.milestones
+    for terms in (one, two, live):
+        await people.delivered(terms.id, terms)
+    started_on = story.today()
+    await story._working_days(5)
+    dearer = three.model_copy(update={"amount": cny("400000.00")})
+    added = three.model_copy(update={"id": "M5", "clause": "4.5", "amount": cny("30000.00")})
+    micro, project = story.contract.fees
+    # 70 % of 1,900,000: 360,000 + 270,000 + 400,000 + 270,000 + 30,000.
+    second = next_version(
+        story.contract,
+        (one, two, dearer, live, added),
+        fees=(micro, project.model_copy(update={"amount": cny("1900000.00")})),
+        holdback=story.contract.holdback,
+        effective_on=story.today(),
+    )
+    await people.agreed("CO1", second)
+    agreed_at, story.contract = story.moment, second
+    await story._working_days(5)
+    for terms in (dearer, added):
+        assert (await engagement(desk.pool, story.id)).phase == "design_build"
+        await people.delivered(terms.id, terms)
+    assert (await engagement(desk.pool, story.id)).phase == "operating"
+    (placed,) = [
+        event
+        for event in await timeline(desk.pool, story.id)
+        if event.type is EventType.HOLD_PLACED
+    ]
+    assert (placed.facts["amount"], placed.occurred_at) == ("570000.00", agreed_at)
+
+    (bet,) = second.bets
+    for window in bet.windows:
+        ends_on = add_period(started_on, window.after)
+        if isinstance(window, SettlementWindow):
+            await story.measured(bet, window.settles, started_on, ends_on)
+        await story._until(story._nine_o_clock(ends_on + timedelta(days=1)))
+    await story.closed()
+    assert (await engagement(desk.pool, story.id)).phase == "closed"
+    await sound(desk)
+    signer = signer_of(tmp_path)
+    said(await bundle(desk.pool, story.id, signer), signer.fingerprint)
 
 
 async def test_whom_the_new_version_names_may_sign_from_then_on(

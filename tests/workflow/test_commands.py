@@ -25,8 +25,8 @@ from contracts.errors import (
 from contracts.setting import ClockKind
 from tests.workflow.conftest import example
 from tollkeeper.desk import Desk
-from tollkeeper.queries import timeline
 from tollkeeper.story import Story
+from tollkeeper.views.engagements import timeline
 
 NINE = datetime(2024, 9, 2, 1, tzinfo=UTC)
 
@@ -59,7 +59,10 @@ async def test_an_id_in_use_is_not_opened_under_another_contract(
     desk: Desk, engagement_id: str
 ) -> None:
     await opened(desk, engagement_id)
-    with pytest.raises(KeyReused, match="KA-2024-017@v1"):
+    told = (
+        r"KA-2024-017@v1 on a test clock \(opened by sun\.hao on 2024-09-02\); found another text"
+    )
+    with pytest.raises(KeyReused, match=told):
         await desk.open(engagement_id, example("after-sales"), ClockKind.TEST, NINE, "xu.jing")
 
 
@@ -85,7 +88,11 @@ async def test_a_command_asked_twice_is_done_once(desk: Desk, engagement_id: str
 async def test_a_command_id_with_other_content_is_refused(desk: Desk, engagement_id: str) -> None:
     await opened(desk, engagement_id)
     await desk.ask("answer_position", answer(), engagement_id)
-    with pytest.raises(KeyReused, match="a1"):
+    told = (
+        r"command a1 came to eng\.\S+ before, with other content, and caused value_position\.answered; .* "
+        r"\(given by li\.wei at 2024-09-02 01:00 UTC\)"
+    )
+    with pytest.raises(KeyReused, match=told):
         await desk.ask("answer_position", answer(stance=Stance.OTHER), engagement_id)
 
 

@@ -1,5 +1,6 @@
 """Holds and requests as processes: what is blocked waits, clocks run in working days, silence ends them."""
 
+import asyncio
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -7,6 +8,7 @@ from typing import Any
 
 from activities.approvals import Approvals
 from activities.holds.by_people import Holds
+from activities.postgres import transaction
 from contracts.calendar import Period, add_period
 from contracts.commands import AddReading
 from contracts.commercial import (
@@ -26,10 +28,13 @@ from lifecycle.orders.approvals import AskAgain, SignRequest
 from lifecycle.orders.holds import DecideHold, PlaceHold, ServeCureNotice
 from tests.workflow.conftest import example
 from tollkeeper.desk import Desk
-from tollkeeper.queries import Waiting, engagement, holds, invoices, timeline
+from tollkeeper.starting import _setting, _start, start_missing
 from tollkeeper.story import Story
 from tollkeeper.verify import verify
 from tollkeeper.views.approvals import approval, approvals
+from tollkeeper.views.documents import invoices
+from tollkeeper.views.engagements import Waiting, engagement, timeline
+from tollkeeper.views.holds import HoldBalance, holds
 
 CLOCKS = HoldClocks(clause="8.3", review=None, cure=10, decision=5)
 
@@ -345,6 +350,118 @@ async def test_retention_is_released_step_by_step_from_go_live(
         assert str(kept.held) == held
     assert kept.state is HoldState.SETTLED
     assert await holds_up(desk, story.id)
+
+
+async def test_a_retention_that_was_settled_and_is_refilled_is_released_by_its_next_step(
+    desk: Desk, engagement_id: str
+) -> None:
+    """63,000 retained in all; 45,000 of it decided by people before 18,000 of it was retained."""
+    story, people = await settled_by_people(desk, engagement_id)
+    await refilled(people, "H1")
+    live_on = story.today()
+    kept = await retention(desk, story.id)
+    assert (kept.state, str(kept.held)) == (HoldState.ACTIVE, "18000.00")
+    wait = await waiting(desk, story.id, "hold.RT1")
+    assert wait is not None
+    # S1 would have released 31,500 by then: people were ahead of it.
+    due = story.calendar.end_of_day(add_period(live_on, Period(months=12)))
+    assert (wait.for_whom, wait.due_at) == ("calendar", due)
+
+    await advance(story, due)
+    kept = await retention(desk, story.id)
+    assert (kept.state, str(kept.released)) == (HoldState.SETTLED, "63000.00")
+    assert (await approval(desk.pool, story.id, "S2")).decided_by == "clause:5.9(b)"
+    assert await waiting(desk, story.id, "hold.RT1") is None
+    assert await holds_up(desk, story.id)
+
+
+async def test_what_is_retained_after_the_last_step_is_released_as_soon(
+    desk: Desk, engagement_id: str
+) -> None:
+    story, people = await settled_by_people(desk, engagement_id, "M1", "M2")
+    last = story.calendar.end_of_day(add_period(story.today(), Period(months=12)))
+    await advance(story, last + timedelta(days=1))
+    for hold, step in (("H1", "S2"), ("H2", "S2-M2")):  # at the same moment
+        await refilled(people, hold)
+        assert (await retention(desk, story.id)).state is HoldState.SETTLED
+        released = await approval(desk.pool, story.id, step)
+        assert (released.decided_by, released.requested_at) == ("clause:5.9(b)", story.moment)
+    assert str((await retention(desk, story.id)).released) == "63000.00"
+    assert await waiting(desk, story.id, "hold.RT1") is None
+    assert await holds_up(desk, story.id)
+
+
+async def test_who_starts_the_process_of_a_hold_from_a_stale_reading_does_no_harm(
+    desk: Desk, engagement_id: str
+) -> None:
+    """The records of its runs are numbered on; a run that began with an old number left none."""
+    story, people = await settled_by_people(desk, engagement_id)
+    hold = f"eng.{story.id}.hold.RT1"
+    async with transaction(desk.pool) as connection:
+        setting = await _setting(connection, story.id)
+        stale = await connection.fetchrow(
+            "select 'hold' as kind, workflow_id as id, $2::timestamptz as now, finished from process "
+            "where workflow_id = $1",
+            hold,
+            story.moment,
+        )
+    assert stale is not None
+    assert stale["finished"]
+    await refilled(people, "H1")
+    runs = desk.client.get_workflow_handle(hold)
+    running = (await runs.describe()).run_id
+
+    await asyncio.gather(
+        *(start_missing(desk.client, desk.pool, desk.queue, story.id) for _ in range(3)),
+        *(_start(desk.client, desk.queue, stale, setting) for _ in range(3)),
+    )
+    assert (await runs.describe()).run_id == running
+
+    await people.release("RT1", "18000.00", "R2")
+    await people.sign("R2", "gao.feng", "li.wei")
+    await runs.result()
+    number = "select seq from process where workflow_id = $1 and finished"
+    before = await desk.pool.fetchval(number, hold)
+    await _start(desk.client, desk.queue, stale, setting)
+    await runs.result()
+    assert (await runs.describe()).run_id != running
+    assert await desk.pool.fetchval(number, hold) == before + 1
+    assert await waiting(desk, story.id, "hold.RT1") is None
+    assert await start_missing(desk.client, desk.pool, desk.queue, story.id) == []
+    assert await holds_up(desk, story.id)
+
+
+async def settled_by_people(desk: Desk, engagement_id: str, *blocked: str) -> tuple[Story, People]:
+    """Live, with a milestone or two still blocked; what the others retain is released by people."""
+    story, people = await playing(desk, engagement_id, retained())
+    blocked = blocked or ("M1",)
+    for number, milestone in enumerate(blocked, start=1):
+        amount = str(story.contract.milestone(milestone).amount)
+        await people.place(f"H{number}", milestone, amount)
+        await people.sign(f"place-H{number}", "gao.feng", "li.wei")
+    await story.milestones_delivered()
+    kept = await retention(desk, story.id)
+    await people.release("RT1", str(kept.held), "R1")
+    await people.sign("R1", "gao.feng", "li.wei")
+    assert (await retention(desk, story.id)).state is HoldState.SETTLED
+    assert await waiting(desk, story.id, "hold.RT1") is None
+    return story, people
+
+
+async def refilled(people: People, hold: str) -> None:
+    """A milestone that was blocked is invoiced after all, less what is retained of it."""
+    (found,) = [
+        each for each in await holds(people.desk.pool, people.story.id) if each.id.endswith(hold)
+    ]
+    await people.release(hold, str(found.held), f"free-{hold}")
+    await people.sign(f"free-{hold}", "gao.feng", "li.wei")
+
+
+async def retention(desk: Desk, engagement_id: str) -> HoldBalance:
+    (kept,) = [
+        hold for hold in await holds(desk.pool, engagement_id) if hold.kind is HoldKind.RETENTION
+    ]
+    return kept
 
 
 def retained() -> Contract:

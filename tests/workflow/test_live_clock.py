@@ -20,9 +20,10 @@ from contracts.setting import ClockKind
 from contracts.working_days import WorkingDays
 from tests.workflow.conftest import example, office
 from tollkeeper.desk import Clock, Desk
-from tollkeeper.queries import engagement, money_table, timeline
 from tollkeeper.story import Story
 from tollkeeper.verify import verify
+from tollkeeper.views.engagements import engagement, timeline
+from tollkeeper.views.ledger import money_table
 
 # Without the second, a timer that is skipped takes a second of real time.
 SKIPPING = [

@@ -9,9 +9,12 @@ from contracts.contract import Contract
 from contracts.events import EventType
 from tests.workflow.conftest import example, office
 from tollkeeper.desk import Desk
-from tollkeeper.queries import engagement, holds, invoices, money_table, timeline
 from tollkeeper.story import Story
 from tollkeeper.verify import verify
+from tollkeeper.views.documents import invoices
+from tollkeeper.views.engagements import engagement, timeline
+from tollkeeper.views.holds import holds
+from tollkeeper.views.ledger import money_table
 
 
 async def told(desk: Desk, engagement_id: str) -> list[tuple[str, str, str, dict[str, Any]]]:

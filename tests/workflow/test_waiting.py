@@ -11,8 +11,10 @@ from contracts.contract import Contract
 from contracts.events import EventType
 from tests.workflow.conftest import example
 from tollkeeper.desk import Desk
-from tollkeeper.queries import Waiting, engagement, holds, invoices, timeline
 from tollkeeper.story import Story
+from tollkeeper.views.documents import invoices
+from tollkeeper.views.engagements import Waiting, engagement, timeline
+from tollkeeper.views.holds import holds
 
 
 async def waits(desk: Desk, engagement_id: str, kind: str) -> Waiting | None:
@@ -159,7 +161,10 @@ async def test_a_refused_order_waits_for_a_person_and_loses_nothing(
     await story.positions_agree()
     key = f"eng.{story.id}.micro.key-account:fee"
     await desk.pool.execute(
-        "insert into effect (key, digest, result, engagement_id) values ($1, 'other', '{}', $2)",
+        """
+        insert into effect (key, digest, kind, actor, occurred_at, content, result, engagement_id)
+        values ($1, 'other', 'bill_micro_consulting', 'sun.hao', now(), '{"evidence": "S9"}', '{}', $2)
+        """,
         key,
         story.id,
     )
@@ -167,7 +172,7 @@ async def test_a_refused_order_waits_for_a_person_and_loses_nothing(
     wait = await waits(desk, story.id, "micro_consulting")
     assert wait is not None
     assert wait.for_whom == "operations"
-    assert "is done already, for a different order" in wait.why
+    assert "found other content than on record (bill micro consulting by sun.hao" in wait.why
     assert not await invoices(desk.pool, story.id)
 
     async with desk.pool.acquire() as connection, connection.transaction():

@@ -28,8 +28,9 @@ from lifecycle.orders.receivables import OpenDispute
 from tests.workflow.conftest import example
 from tests.workflow.test_holds import People, playing, retained
 from tollkeeper.desk import Clock, Desk
-from tollkeeper.queries import holds, invoices
 from tollkeeper.story import Story
+from tollkeeper.views.documents import invoices
+from tollkeeper.views.holds import holds
 from tollkeeper.why_not import Reason, Then, Unbilled, Unsettled, WhyNot, why_not
 
 
@@ -423,7 +424,10 @@ async def test_an_order_that_was_refused_is_named_and_operations_is_waited_for(
     await story.opened_twice()
     await story.positions_agree()
     await desk.pool.execute(
-        "insert into effect (key, digest, result, engagement_id) values ($1, 'other', '{}', $2)",
+        """
+        insert into effect (key, digest, kind, actor, occurred_at, content, result, engagement_id)
+        values ($1, 'other', 'bill_micro_consulting', 'sun.hao', now(), '{"evidence": "S9"}', '{}', $2)
+        """,
         f"eng.{story.id}.micro.key-account:fee",
         story.id,
     )

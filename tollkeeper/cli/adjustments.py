@@ -2,35 +2,22 @@
 
 from cyclopts import App
 
-from activities.billing.advances import Advances
-from activities.billing.gain_share import GainShares
-from activities.billing.service_credits import ServiceCredits
 from lifecycle.orders import Billed
 from lifecycle.orders.adjustments import GrantServiceCredit, IssueAdvance, ReportGainShare
 from lifecycle.orders.approvals import Requested
-from tollkeeper.cli.approval import told
-from tollkeeper.cli.common import Asked, at_the_desk, in_the_records, instruction
+from tollkeeper.cli.common import Asked, at_the_desk, booked, in_the_records, instruction, told
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table
 from tollkeeper.office import Office
-from tollkeeper.queries import currency_of
 from tollkeeper.views.adjustments import caps, gain_share_reports, service_credits
+from tollkeeper.views.base import currency_of
+
+gain_share = App(name="gain-share")
+service_credit = App(name="service-credit")
+advance = App(name="advance")
+cap = App(name="cap")
 
 
-def register(parent: App) -> None:
-    gain_share = App(name="gain-share", help="A share of the benefit, trued up to date.")
-    gain_share.command(report)
-    gain_share.command(list_reports, name="list")
-    service_credit = App(name="service-credit", help="Credits for service below its level.")
-    service_credit.command(grant)
-    service_credit.command(list_credits, name="list")
-    advance = App(name="advance", help="The advance that the contract agrees.")
-    advance.command(issue)
-    cap = App(name="cap", help="What may be billed at most.")
-    cap.command(list_caps, name="list")
-    for app in (gain_share, service_credit, advance, cap):
-        parent.command(app)
-
-
+@gain_share.command
 def report(
     engagement: str,
     period: str,
@@ -66,11 +53,12 @@ def report(
                 "evidence": evidence,
             }
         )
-        return await office.desk.book(GainShares(office.pool).report_gain_share, order)
+        return await booked(office, order)
 
     told(at_the_desk(reporting), output)
 
 
+@gain_share.command(name="list")
 def list_reports(engagement: str, /, *, output: Output = TABLES) -> None:
     """Every reported benefit, and what it makes of the fee to date."""
     rows = in_the_records(lambda pool: gain_share_reports(pool, engagement))
@@ -92,6 +80,7 @@ def list_reports(engagement: str, /, *, output: Output = TABLES) -> None:
     )  # fmt: skip
 
 
+@service_credit.command
 def grant(
     engagement: str,
     credit: str,
@@ -135,11 +124,12 @@ def grant(
                 "evidence": evidence,
             }
         )
-        return await office.desk.book(ServiceCredits(office.pool).grant_service_credit, order)
+        return await booked(office, order)
 
     told(at_the_desk(granting), output)
 
 
+@service_credit.command(name="list")
 def list_credits(engagement: str, /, *, output: Output = TABLES) -> None:
     """Every service credit that was asked for."""
     rows = in_the_records(lambda pool: service_credits(pool, engagement))
@@ -158,13 +148,14 @@ def list_credits(engagement: str, /, *, output: Output = TABLES) -> None:
     )  # fmt: skip
 
 
+@advance.command
 def issue(engagement: str, /, *, asked: Asked, output: Output = TABLES) -> None:
     """Invoice the advance of the contract; the invoices of its fee deduct it."""
 
     async def issuing(office: Office) -> Billed:
         key = f"eng.{engagement}.advance"
         order = IssueAdvance(**await instruction(office, engagement, asked, key))
-        return await office.desk.book(Advances(office.pool).issue_advance, order)
+        return await booked(office, order)
 
     billed = at_the_desk(issuing)
     if output.json:
@@ -172,6 +163,7 @@ def issue(engagement: str, /, *, asked: Asked, output: Output = TABLES) -> None:
     out.print(f"{billed.number}: {billed.gross} {billed.gross.currency}, tax included")
 
 
+@cap.command(name="list")
 def list_caps(engagement: str, /, *, output: Output = TABLES) -> None:
     """What each level is authorised for, and what is reserved, billed and left of it."""
     rows = in_the_records(lambda pool: caps(pool, engagement))

@@ -2,7 +2,6 @@
 
 from cyclopts import App
 
-from activities.approvals import Approvals
 from contracts.calendar import local_date
 from lifecycle.approval import RequestState
 from lifecycle.orders.approvals import (
@@ -15,26 +14,19 @@ from lifecycle.orders.approvals import (
 from tollkeeper.cli.common import (
     Asked,
     at_the_desk,
-    contract_time,
+    booked,
     in_the_records,
     instruction,
+    told,
 )
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table, when
 from tollkeeper.office import Office
 from tollkeeper.views.approvals import Approval, approval, approvals
 
-
-def register(parent: App) -> None:
-    app = App(name="approval", help="Decisions about money that need signatures.")
-    parent.command(app)
-    app.command(list_requests, name="list")
-    app.command(show)
-    app.command(sign)
-    app.command(reject)
-    app.command(withdraw)
-    app.command(ask_again)
+app = App(name="approval")
 
 
+@app.command(name="list")
 def list_requests(
     engagement: str | None = None, /, *, pending: bool = False, output: Output = TABLES
 ) -> None:
@@ -55,7 +47,8 @@ def list_requests(
         ["request", "decision", "about", "amount>", "", "asked by", "state", "signed", "can sign", "until"],
         [
             (
-                row.id, row.decision.value, row.subject, row.amount, row.amount.currency,
+                row.id, row.decision.value, row.subject,
+                row.amount, f"{row.amount.currency} {row.basis}",
                 row.requested_by, row.state.value, _signed(row),
                 ", ".join(row.can_sign), local_date(row.expires_at, row.timezone),
             )
@@ -70,14 +63,15 @@ def _signed(row: Approval) -> str:
     return ", ".join(row.signed) if expired or not row.decided_by else row.decided_by
 
 
+@app.command
 def show(engagement: str, request: str, /, *, output: Output = TABLES) -> None:
     """One request with exactly what would be carried out, and the digest that a signature is of."""
     found = in_the_records(lambda pool: approval(pool, engagement, request))
     if output.json:
         return dump(found)
     out.print(
-        f"[bold]{found.id}[/]  {found.decision.value} of {found.amount} {found.amount.currency}: "
-        f"{found.state.value}"
+        f"[bold]{found.id}[/]  {found.decision.value} of {found.amount} {found.amount.currency} "
+        f"{found.basis}: {found.state.value}"
     )
     zone = found.timezone
     out.print(f"asked by {found.requested_by} at {when(found.requested_at, zone)} {zone}")
@@ -96,6 +90,7 @@ def show(engagement: str, request: str, /, *, output: Output = TABLES) -> None:
     out.print(f"digest {found.digest}")
 
 
+@app.command
 def sign(
     engagement: str,
     request: str,
@@ -122,11 +117,12 @@ def sign(
             request=found.id,
             digest=digest or found.digest,
         )
-        return await office.desk.book(Approvals(office.pool).sign_request, order)
+        return await booked(office, order)
 
     told(at_the_desk(signing), output)
 
 
+@app.command
 def reject(
     engagement: str, request: str, /, *, reason: str, asked: Asked, output: Output = TABLES
 ) -> None:
@@ -139,11 +135,12 @@ def reject(
             request=found.id,
             reason=reason,
         )
-        return await office.desk.book(Approvals(office.pool).reject_request, order)
+        return await booked(office, order)
 
     told(at_the_desk(rejecting), output)
 
 
+@app.command
 def withdraw(engagement: str, request: str, /, *, asked: Asked, output: Output = TABLES) -> None:
     """Take your own request back."""
 
@@ -153,11 +150,12 @@ def withdraw(engagement: str, request: str, /, *, asked: Asked, output: Output =
             **await instruction(office, engagement, asked, f"{found.id}:withdraw"),
             request=found.id,
         )
-        return await office.desk.book(Approvals(office.pool).withdraw_request, order)
+        return await booked(office, order)
 
     told(at_the_desk(withdrawing), output)
 
 
+@app.command
 def ask_again(
     engagement: str, request: str, anew: str, /, *, asked: Asked, output: Output = TABLES
 ) -> None:
@@ -173,26 +171,6 @@ def ask_again(
         found = await approval(office.pool, engagement, request)
         key = f"eng.{engagement}.request.{anew}"
         order = AskAgain(**await instruction(office, engagement, asked, key), request=found.id)
-        return await office.desk.book(Approvals(office.pool).ask_again, order)
+        return await booked(office, order)
 
     told(at_the_desk(asking), output)
-
-
-def told(requested: Requested, output: Output) -> None:
-    """Print where a request stands after what was done."""
-    if output.json:
-        return dump(requested)
-    name = requested.request.rpartition(".")[2]
-    if requested.document:
-        out.print(
-            f"{name}: {requested.state.value} by {requested.decided_by}: {requested.document}"
-        )
-    elif requested.decided_by:
-        out.print(f"{name}: {requested.state.value} by {requested.decided_by}")
-    else:
-        signed = ", ".join(requested.signed) or "nobody yet"
-        until = contract_time(requested.request, requested.expires_at)
-        out.print(
-            f"{name}: pending, signed by {signed}; can be signed by "
-            f"{', '.join(requested.missing) or 'nobody'} until {until}"
-        )

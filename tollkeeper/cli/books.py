@@ -12,14 +12,15 @@ from contracts.setting import Book
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.books import AskReversal, ClosePeriod, PeriodClosed
 from tollkeeper.checkpoints import checkpoints_in, compare, seal_books
-from tollkeeper.cli.approval import told
 from tollkeeper.cli.common import (
     Asked,
     Moment,
     at_the_desk,
+    booked,
     in_the_records,
     instruction,
     settings,
+    told,
     well_formed,
 )
 from tollkeeper.cli.screen import TABLES, Output, dump, err, out, table, when
@@ -29,19 +30,10 @@ from tollkeeper.verify import Verification
 from tollkeeper.verify import verify as verify_ledger
 from tollkeeper.views.books import periods
 
-
-def register(parent: App) -> None:
-    """The ledger has its commands about balances already."""
-    period = App(name="period", help="Accounting periods: months of a legal entity.")
-    period.command(close)
-    period.command(list_periods, name="list")
-    parent.command(period)
-    ledger = parent["ledger"]
-    ledger.command(verify)
-    ledger.command(seal)
-    ledger.command(reverse)
+period = App(name="period")
 
 
+@period.command
 def close(
     entity: str,
     month: str,
@@ -94,6 +86,7 @@ def close(
     )
 
 
+@period.command(name="list")
 def list_periods(entity: str | None = None, /, *, output: Output = TABLES) -> None:
     """Every month with postings: how many groups, open or closed, by whom and when.
 
@@ -213,6 +206,6 @@ def reverse(
         order = AskReversal(
             **await instruction(office, engagement, asked, key), group=group, reason=reason
         )
-        return await office.desk.book(Books(office.pool).ask_reversal, order)
+        return await booked(office, order)
 
     told(at_the_desk(asking), output)

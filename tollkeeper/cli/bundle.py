@@ -2,18 +2,11 @@
 
 from pathlib import Path
 
-from cyclopts import App
-
 from contracts.errors import TermsError
 from tollkeeper.bundle import bundle as made
 from tollkeeper.cli.common import in_the_records, settings
 from tollkeeper.cli.screen import TABLES, Output, dump, out
 from tollkeeper.signing import signer_of
-
-
-def register(parent: App) -> None:
-    parent.command(bundle)
-    parent.command(signing_key)
 
 
 def bundle(engagement: str, /, *, to: Path, output: Output = TABLES) -> None:

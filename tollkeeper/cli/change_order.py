@@ -4,27 +4,19 @@ from pathlib import Path
 
 from cyclopts import App
 
-from activities.change_orders import ChangeOrders
 from lifecycle.change_order import Pricing
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.change_orders import ProposeChange
-from tollkeeper.cli.approval import told
-from tollkeeper.cli.common import Asked, at_the_desk, in_the_records, instruction
+from tollkeeper.cli.common import Asked, at_the_desk, booked, in_the_records, instruction, told
 from tollkeeper.cli.contract import load
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table
 from tollkeeper.office import Office
 from tollkeeper.views.change_orders import change_order, change_orders, what_if
 
-
-def register(parent: App) -> None:
-    app = App(name="change-order", help="Changes of a contract while its engagement runs.")
-    parent.command(app)
-    app.command(list_changes, name="list")
-    app.command(price)
-    app.command(propose)
-    app.command(show)
+app = App(name="change-order")
 
 
+@app.command(name="list")
 def list_changes(engagement: str | None = None, /, *, output: Output = TABLES) -> None:
     """Every change order: its version, where it stands, who signed, its delta document.
 
@@ -52,6 +44,7 @@ def list_changes(engagement: str | None = None, /, *, output: Output = TABLES) -
     )  # fmt: skip
 
 
+@app.command
 def price(
     engagement: str,
     contract: Path,
@@ -76,6 +69,7 @@ def price(
     printed(pricing)
 
 
+@app.command
 def propose(
     engagement: str,
     change: str,
@@ -108,7 +102,7 @@ def propose(
             retroactive=retroactive,
             reason=reason,
         )
-        requested = await office.desk.book(ChangeOrders(office.pool).propose_change, order)
+        requested = await booked(office, order)
         return (await change_order(office.pool, engagement, change)).pricing, requested
 
     pricing, requested = at_the_desk(proposing)
@@ -117,6 +111,7 @@ def propose(
     told(requested, output)
 
 
+@app.command
 def show(engagement: str, change: str, /, *, output: Output = TABLES) -> None:
     """One change order with everything that it changes, and what it costs as long as it is not in force."""
     found = in_the_records(lambda pool: change_order(pool, engagement, change))

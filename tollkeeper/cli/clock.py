@@ -9,19 +9,16 @@ from tollkeeper.cli.common import Moment, at_the_desk
 from tollkeeper.cli.screen import TABLES, Output, dump, out, when
 from tollkeeper.desk import Clock
 
-
-def register(parent: App) -> None:
-    app = App(name="clock", help="An engagement's clock.")
-    parent.command(app)
-    app.command(show)
-    app.command(advance)
+app = App(name="clock")
 
 
+@app.command
 def show(engagement: str, /, *, output: Output = TABLES) -> None:
     """Where the clock stands and what is due next."""
     _print(output, engagement, at_the_desk(lambda office: office.desk.clock(engagement)))
 
 
+@app.command
 def advance(
     engagement: str,
     /,

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
+import asyncpg
 import uvloop
 from cyclopts import Parameter, Token
 from pydantic import ValidationError
@@ -17,13 +18,15 @@ from pydantic_core import ErrorDetails
 
 from activities.postgres import Pool
 from contracts.commands import Command, Receipt
-from contracts.document import PATTERNS
-from contracts.errors import TermsError
-from contracts.fields import DAY, read_day, read_instant
+from contracts.errors import TermsError, Unavailable
+from contracts.fields import DAY, read_day, read_instant, short_id
+from contracts.problems import PATTERNS
+from lifecycle.orders import A, Order
+from lifecycle.orders.approvals import Requested
 from tollkeeper.cli.screen import Output, busy, dump, out, when
-from tollkeeper.office import Office, records, visit
-from tollkeeper.queries import timezone_of
+from tollkeeper.office import Office, records
 from tollkeeper.settings import Settings
+from tollkeeper.views.base import timezone_of
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Command)
@@ -103,16 +106,25 @@ def settings(**given: Any) -> Settings:
 
 
 def running(coroutine: Awaitable[T]) -> T:
-    """Run a command's coroutine to its end."""
+    """Run a command's coroutine to its end.
+
+    Raises:
+        Unavailable: the database refuses.
+    """
 
     async def main() -> T:
-        return await coroutine
+        try:
+            return await coroutine
+        except asyncpg.PostgresError as failed:
+            raise Unavailable(f"the database refuses: {failed}") from failed
 
     return uvloop.run(main()) if sys.platform != "win32" else asyncio.run(main())
 
 
 def at_the_desk(work: Callable[[Office], Awaitable[T]]) -> T:
     """Do something at the desk of the office that runs."""
+    # Imported here, for all commands: those that only read need no Temporal, which is long to load.
+    from tollkeeper.visit import visit
 
     async def visiting() -> T:
         with busy("at the desk"), well_formed():
@@ -185,6 +197,34 @@ def ask(
         dump({"command_id": receipt.command_id, "events": list(receipt.events)})
     else:
         out.print(f"done: {', '.join(receipt.events) or 'accepted'}")
+
+
+async def booked(office: Office, order: Order[A]) -> A:
+    """Have an order about money carried out, and tell whoever waits for news of it."""
+    # Imported here, for all commands, as above.
+    from tollkeeper.orders import carry_out
+
+    return await office.desk.book(lambda order: carry_out(office.pool, order), order)
+
+
+def told(requested: Requested, output: Output) -> None:
+    """Print where a request stands after what was done."""
+    if output.json:
+        return dump(requested)
+    name = short_id(requested.request)
+    if requested.document:
+        out.print(
+            f"{name}: {requested.state.value} by {requested.decided_by}: {requested.document}"
+        )
+    elif requested.decided_by:
+        out.print(f"{name}: {requested.state.value} by {requested.decided_by}")
+    else:
+        signed = ", ".join(requested.signed) or "nobody yet"
+        until = contract_time(requested.request, requested.expires_at)
+        out.print(
+            f"{name}: pending, signed by {signed}; can be signed by "
+            f"{', '.join(requested.missing) or 'nobody'} until {until}"
+        )
 
 
 MICRO = ("micro",)

@@ -26,11 +26,23 @@ from tollkeeper.cli.screen import TABLES, Output, dump, err, out
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def register(parent: App) -> None:
-    app = App(name="contract", help="The contract document, and what goes with it.")
-    parent.command(app)
-    app.command(check)
-    app.command(schema)
+app = App(name="contract")
+app.command(
+    "tollkeeper.cli.explain:explain",
+    help="Say the whole contract in plain words, for both parties to agree on.",
+)
+app.command(
+    "tollkeeper.cli.settle:settle",
+    help="Settle a contract from a file of readings, period by period.",
+)
+app.command(
+    "tollkeeper.cli.settle:forecast",
+    help="What a contract may come to: the expected and the most likely amount, from assumptions alone.",
+)
+app.command(
+    "tollkeeper.cli.settle:diff",
+    help="What an amendment changes: in words, and in money over a history.",
+)
 
 
 def load(path: Path) -> Contract:
@@ -75,6 +87,7 @@ def _parts_beside(path: Path) -> Callable[[str], AnyPart]:
     return find
 
 
+@app.command
 def check(
     files: Annotated[list[Path], Parameter(required=True)], /, *, output: Output = TABLES
 ) -> None:
@@ -147,6 +160,7 @@ def _kind(name: str) -> Kind[BaseModel]:
     raise ValueError(f"found {name!r}, expected one of {', '.join(kind.slug for kind in KINDS)}")
 
 
+@app.command
 def schema(
     *, kind: Annotated[str, Parameter(validator=lambda _, name: _kind(name))] = CONTRACT.slug
 ) -> None:

@@ -4,29 +4,21 @@ from typing import Literal
 
 from cyclopts import App
 
-from activities.receivables.disputes import end_dispute, open_dispute, rule_dispute
+from contracts.fields import short_id
 from contracts.money import parse_amount
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.receivables import Disputed, EndDispute, OpenDispute, RuleDispute
 from lifecycle.receivables import DisputeState
-from tollkeeper.cli.approval import told
-from tollkeeper.cli.common import Asked, at_the_desk, in_the_records, instruction
+from tollkeeper.cli.common import Asked, at_the_desk, booked, in_the_records, instruction, told
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table
 from tollkeeper.office import Office
-from tollkeeper.queries import currency_of
+from tollkeeper.views.base import currency_of
 from tollkeeper.views.receivables import disputes
 
-
-def register(parent: App) -> None:
-    app = App(name="dispute", help="Parts of invoices that the client does not accept.")
-    parent.command(app)
-    app.command(open_, name="open")
-    app.command(withdraw)
-    app.command(reject)
-    app.command(uphold)
-    app.command(list_disputes, name="list")
+app = App(name="dispute")
 
 
+@app.command(name="open")
 def open_(
     engagement: str,
     dispute: str,
@@ -64,11 +56,12 @@ def open_(
             amount=None if amount is None else parse_amount(amount, currency),
             reason=reason,
         )
-        return await office.desk.book(lambda order: open_dispute(office.pool, order), order)
+        return await booked(office, order)
 
     _tell(at_the_desk(opening), output)
 
 
+@app.command
 def withdraw(
     engagement: str, dispute: str, /, *, reason: str, asked: Asked, output: Output = TABLES
 ) -> None:
@@ -76,6 +69,7 @@ def withdraw(
     _end(engagement, dispute, DisputeState.WITHDRAWN, reason, asked, output)
 
 
+@app.command
 def reject(
     engagement: str, dispute: str, /, *, reason: str, asked: Asked, output: Output = TABLES
 ) -> None:
@@ -99,11 +93,12 @@ def _end(
             state=state,
             reason=reason,
         )
-        return await office.desk.book(lambda order: end_dispute(office.pool, order), order)
+        return await booked(office, order)
 
     _tell(at_the_desk(ending), output)
 
 
+@app.command
 def uphold(
     engagement: str,
     dispute: str,
@@ -133,11 +128,12 @@ def uphold(
             upheld=parse_amount(amount, await currency_of(office.pool, engagement)),
             reason=reason,
         )
-        return await office.desk.book(lambda order: rule_dispute(office.pool, order), order)
+        return await booked(office, order)
 
     told(at_the_desk(upholding), output)
 
 
+@app.command(name="list")
 def list_disputes(engagement: str | None = None, /, *, output: Output = TABLES) -> None:
     """Every dispute, what of it was upheld, and the credit note.
 
@@ -165,7 +161,7 @@ def list_disputes(engagement: str | None = None, /, *, output: Output = TABLES) 
 def _tell(disputed: Disputed, output: Output) -> None:
     if output.json:
         return dump(disputed)
-    name = disputed.dispute.rpartition(".")[2]
+    name = short_id(disputed.dispute)
     amount = f"{disputed.amount} {disputed.amount.currency}"
     out.print(f"{name}: {disputed.state.value}, {amount} of {disputed.invoice}")
 

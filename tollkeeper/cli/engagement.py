@@ -31,20 +31,15 @@ from tollkeeper.cli.common import (
 from tollkeeper.cli.contract import load
 from tollkeeper.cli.screen import TABLES, Output, dump, err, lasting, out, table, when
 from tollkeeper.office import Office
-from tollkeeper.queries import EngagementDetail, Happening, Waiting
-from tollkeeper.queries import engagement as find
-from tollkeeper.queries import engagements as find_all
-from tollkeeper.queries import timeline as find_timeline
+from tollkeeper.views.engagements import EngagementDetail, Happening, Waiting
+from tollkeeper.views.engagements import engagement as find
+from tollkeeper.views.engagements import engagements as find_all
+from tollkeeper.views.engagements import timeline as find_timeline
+
+app = App(name="engagement")
 
 
-def register(parent: App) -> None:
-    app = App(name="engagement", help="Engagements: one piece of consulting under one contract.")
-    parent.command(app)
-    for command in (open_, list_, show, timeline, position, resume, close, calendar, nudge):
-        app.command(command, name=command.__name__.strip("_"))
-    parent.command(decide)
-
-
+@app.command(name="open")
 def open_(
     engagement: str,
     /,
@@ -84,6 +79,7 @@ def open_(
         )
 
 
+@app.command(name="list")
 def list_(*, output: Output = TABLES) -> None:
     """Every engagement: its phase, whom it waits for, what is held and invoiced."""
     rows = in_the_records(find_all)
@@ -108,6 +104,7 @@ def list_(*, output: Output = TABLES) -> None:
     )
 
 
+@app.command
 def show(engagement: str, /, *, output: Output = TABLES) -> None:
     """One engagement: its processes, whom each waits for, why, since when and until when."""
     found = in_the_records(lambda pool: find(pool, engagement))
@@ -152,6 +149,7 @@ def _until(wait: Waiting | None, zone: str) -> str:
     return "overdue" if wait.overdue else when(wait.due_at, zone)
 
 
+@app.command
 def timeline(engagement: str, /, *, output: Output = TABLES) -> None:
     """What happened, in order."""
 
@@ -166,6 +164,7 @@ def _happening(row: Happening) -> tuple[str, str, str, str]:
     return when(row.occurred_at), row.type.value, row.actor, facts
 
 
+@app.command
 def position(
     engagement: str,
     stance: Stance,
@@ -240,6 +239,7 @@ def decide(
     )
 
 
+@app.command
 def resume(
     engagement: str, /, *, asked: Asked, material_confirmed: bool = False, output: Output = TABLES
 ) -> None:
@@ -259,6 +259,7 @@ def resume(
     )
 
 
+@app.command
 def close(engagement: str, /, *, note: str, asked: Asked, output: Output = TABLES) -> None:
     """Close an engagement after its review, or give up a shelved one; exit 1 while it cannot close.
 
@@ -276,6 +277,7 @@ def close(engagement: str, /, *, note: str, asked: Asked, output: Output = TABLE
             sys.exit(1)
 
 
+@app.command
 def calendar(
     engagement: str,
     /,
@@ -311,6 +313,7 @@ def calendar(
     out.print(f"{len(receipts)} processes know the working days up to {last_year}")
 
 
+@app.command
 def nudge(engagement: str, /) -> None:
     """Have every process try again what was refused, once its cause is put right."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import httpx
 from cyclopts import App, Parameter
 
-from activities.export import other_side
+from activities.export.delivery import other_side
 from activities.export.http import read_page
 from activities.export.port import Endpoint, Listed
 from activities.postgres import Pool
@@ -20,15 +20,10 @@ from tollkeeper.relay import deliver_again
 from tollkeeper.settings import FOR_FINANCE, Settings
 from tollkeeper.views import export as views
 
-
-def register(parent: App) -> None:
-    app = App(name="export", help="What leaves for other systems, and whether it arrived.")
-    parent.command(app)
-    app.command(list_, name="list")
-    app.command(retry)
-    app.command(reconcile)
+app = App(name="export")
 
 
+@app.command(name="list")
 def list_(*, book: Book = Book.LIVE, output: Output = TABLES) -> None:
     """The messages without a receipt: since when each waits, and the last refusal.
 
@@ -54,6 +49,7 @@ def _refusal(row: views.Pending) -> str | None:
     return f"{when(row.refused_at)}  {row.refusal}" if row.refusal else None
 
 
+@app.command
 def retry(
     key: str | None = None,
     /,
@@ -89,6 +85,7 @@ def retry(
         out.print(f"started again: {each}", markup=False)
 
 
+@app.command
 def reconcile(
     *,
     source: Annotated[str | None, Parameter(name="--from")] = None,

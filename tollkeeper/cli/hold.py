@@ -5,7 +5,6 @@ from typing import Literal
 
 from cyclopts import App
 
-from activities.holds.by_people import Holds
 from contracts.calendar import local_date
 from contracts.commercial import Decision, HoldEffect, HoldKind
 from contracts.money import parse_amount
@@ -19,32 +18,24 @@ from lifecycle.orders.holds import (
     PlaceHold,
     ServeCureNotice,
 )
-from tollkeeper.cli.approval import told
 from tollkeeper.cli.common import (
     Asked,
     at_the_desk,
+    booked,
     contract_time,
     in_the_records,
     instruction,
+    told,
 )
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table
 from tollkeeper.office import Office
-from tollkeeper.queries import HoldBalance, currency_of, holds
+from tollkeeper.views.base import currency_of
+from tollkeeper.views.holds import HoldBalance, holds
+
+app = App(name="hold")
 
 
-def register(parent: App) -> None:
-    app = App(name="hold", help="Holds on money.")
-    parent.command(app)
-    app.command(list_holds, name="list")
-    app.command(place)
-    app.command(release)
-    app.command(forfeit)
-    app.command(extend)
-    app.command(cure_notice)
-    app.command(dispute)
-    app.command(close_dispute)
-
-
+@app.command(name="list")
 def list_holds(engagement: str | None = None, /, *, output: Output = TABLES) -> None:
     """Every hold: what was placed, is held, was released and forfeited, net, and its clock.
 
@@ -79,6 +70,7 @@ def _day(row: HoldBalance) -> date | None:
     return local_date(row.due_at, row.timezone) if row.due_at else None
 
 
+@app.command
 def place(
     engagement: str,
     hold: str,
@@ -125,11 +117,12 @@ def place(
             reason=reason,
             evidence=evidence,
         )
-        return await office.desk.book(Holds(office.pool).place_hold, order)
+        return await booked(office, order)
 
     told(at_the_desk(placing), output)
 
 
+@app.command
 def release(
     engagement: str,
     hold: str,
@@ -156,6 +149,7 @@ def release(
     _decide(engagement, hold, Decision.RELEASE, amount, reason, request, asked, evidence, output)
 
 
+@app.command
 def forfeit(
     engagement: str,
     hold: str,
@@ -203,11 +197,12 @@ def _decide(
             reason=reason,
             evidence=evidence,
         )
-        return await office.desk.book(Holds(office.pool).decide_hold, order)
+        return await booked(office, order)
 
     told(at_the_desk(deciding), output)
 
 
+@app.command
 def extend(
     engagement: str,
     hold: str,
@@ -227,11 +222,12 @@ def extend(
             hold=_id(engagement, hold),
             reason=reason,
         )
-        return await office.desk.book(Holds(office.pool).extend_hold, order)
+        return await booked(office, order)
 
     told(at_the_desk(extending), output)
 
 
+@app.command
 def cure_notice(
     engagement: str, hold: str, /, *, proof: str, asked: Asked, output: Output = TABLES
 ) -> None:
@@ -243,11 +239,12 @@ def cure_notice(
             hold=_id(engagement, hold),
             proof=proof,
         )
-        return await office.desk.book(Holds(office.pool).serve_cure_notice, order)
+        return await booked(office, order)
 
     _moved(at_the_desk(serving), output)
 
 
+@app.command
 def dispute(
     engagement: str,
     hold: str,
@@ -273,11 +270,12 @@ def dispute(
             hold=_id(engagement, hold),
             reason=reason,
         )
-        return await office.desk.book(Holds(office.pool).dispute_hold, order)
+        return await booked(office, order)
 
     _moved(at_the_desk(disputing), output, "disputed, its clock stands still")
 
 
+@app.command
 def close_dispute(
     engagement: str,
     hold: str,
@@ -297,7 +295,7 @@ def close_dispute(
             hold=_id(engagement, hold),
             ruling=ruling,
         )
-        return await office.desk.book(Holds(office.pool).close_hold_dispute, order)
+        return await booked(office, order)
 
     _moved(at_the_desk(closing), output)
 

@@ -6,15 +6,10 @@ from contracts.commands import AcceptMilestone, RejectMilestone, SubmitEvidence
 from tollkeeper.cli.common import Asked, ask, pairs
 from tollkeeper.cli.screen import TABLES, Output
 
-
-def register(parent: App) -> None:
-    app = App(name="milestone", help="Milestones: deliverables with acceptance and a fee.")
-    parent.command(app)
-    app.command(submit)
-    app.command(accept)
-    app.command(reject)
+app = App(name="milestone")
 
 
+@app.command
 def submit(
     engagement: str,
     milestone: str,
@@ -43,6 +38,7 @@ def submit(
     )
 
 
+@app.command
 def accept(engagement: str, milestone: str, /, *, asked: Asked, output: Output = TABLES) -> None:
     """Accept a milestone for the client; its fee is earned and invoiced."""
     ask(
@@ -56,6 +52,7 @@ def accept(engagement: str, milestone: str, /, *, asked: Asked, output: Output =
     )
 
 
+@app.command
 def reject(
     engagement: str,
     milestone: str,

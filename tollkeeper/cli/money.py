@@ -6,21 +6,37 @@ from contracts.money import Money
 from lifecycle.ledger import Posting
 from tollkeeper.cli.common import in_the_records
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table, tree
-from tollkeeper.queries import Document, balances, invoice, invoices
-from tollkeeper.queries import explain as find_explanation
+from tollkeeper.views.documents import Document, invoice, invoices
+from tollkeeper.views.explained import Explained
+from tollkeeper.views.explained import explain as find_explanation
+from tollkeeper.views.ledger import balances
+
+documents = App(name="invoice")
+documents.command(
+    "tollkeeper.cli.printing:print_document",
+    name="print",
+    help="""Print an invoice or credit note as a PDF.
+
+    The same document gives the same bytes, whenever and wherever it is printed.""",
+)
+ledger = App(name="ledger")
+ledger.command(
+    "tollkeeper.cli.books:verify",
+    help="Check every invariant of the books; exit 1 and name the place where one is broken.",
+)
+ledger.command(
+    "tollkeeper.cli.books:seal",
+    help="""Chain every journal group that is not sealed yet, and write a signed checkpoint of each book.
+
+    A worker does so every minute.""",
+)
+ledger.command(
+    "tollkeeper.cli.books:reverse",
+    help="Ask for the exact mirror of a journal group; it is posted when others have approved it.",
+)
 
 
-def register(parent: App) -> None:
-    documents = App(name="invoice", help="Invoices and credit notes.")
-    documents.command(list_invoices, name="list")
-    documents.command(show, name="show")
-    ledger = App(name="ledger", help="The double-entry ledger.")
-    ledger.command(balance)
-    for app in (documents, ledger):
-        parent.command(app)
-    parent.command(explain)
-
-
+@documents.command(name="list")
 def list_invoices(engagement: str | None = None, /, *, output: Output = TABLES) -> None:
     """Every invoice and credit note, by date and number.
 
@@ -47,6 +63,7 @@ def list_invoices(engagement: str | None = None, /, *, output: Output = TABLES) 
     )  # fmt: skip
 
 
+@documents.command
 def show(number: str, /, *, output: Output = TABLES) -> None:
     """One invoice or credit note with its lines and where it was delivered.
 
@@ -92,6 +109,7 @@ def show(number: str, /, *, output: Output = TABLES) -> None:
         out.print(f"delivered to {found.delivery.url}: answered {found.delivery.status}")
 
 
+@ledger.command
 def balance(engagement: str | None = None, /, *, output: Output = TABLES) -> None:
     """The trial balance: what each account holds, in both ledgers.
 
@@ -117,12 +135,13 @@ def balance(engagement: str | None = None, /, *, output: Output = TABLES) -> Non
 
 
 def explain(what: str, /, *, output: Output = TABLES) -> None:
-    """Say how a number came about: clause, inputs with evidence, steps, rounding, postings.
+    """Say how a number came about, and what became of money: clause, evidence, steps, people, postings.
 
     Parameters
     ----------
     what
-        An invoice line (NUMBER/1), a document's number, a hold, or the key of a decision.
+        An invoice line (NUMBER/1), a document's number, a hold, the key of a decision, a receipt
+        (SELLER/ACCOUNT/REFERENCE), a refund, a dispute, or the key of what was posted.
     """
     found = in_the_records(lambda pool: find_explanation(pool, what))
     if output.json:
@@ -134,6 +153,8 @@ def explain(what: str, /, *, output: Output = TABLES) -> None:
         out.print(
             f"taxed {tax.net.grouped()}: {how.formula} = {how.exact} -> {how.rounded}   ({how.rule})"
         )
+    if found.steps:
+        _steps(found)
     for group in found.journal:
         table(
             f"posted {group.key}",
@@ -149,6 +170,20 @@ def explain(what: str, /, *, output: Output = TABLES) -> None:
         )
     for wait in found.waiting:
         out.print(f"waits for {wait.for_whom}: {wait.why}")
+
+
+def _steps(found: Explained) -> None:
+    """What became of money, and what of it is left."""
+    table(
+        f"{found.subject}, gross",
+        ["on", "what", "amount>", "by", "decided by", "because"],
+        [
+            (step.on, step.what, step.amount, step.by, step.decided_by, step.why)
+            for step in found.steps
+        ],
+    )
+    if found.left is not None and found.reserved is not None:
+        out.print(f"left {found.left.grouped()}, of it reserved {found.reserved.grouped()}")
 
 
 def _sides(side: str, amount: Money) -> tuple[Money | None, Money | None]:

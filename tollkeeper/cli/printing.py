@@ -18,11 +18,7 @@ from tollkeeper.printing.render import render
 NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def register(parent: App) -> None:
-    parent["invoice"].command(print_document, name="print")
-    decision = App(name="decision", help="Decisions about held money.")
-    decision.command(print_decision, name="print")
-    parent.command(decision)
+decision = App(name="decision")
 
 
 def print_document(
@@ -49,6 +45,7 @@ def print_document(
     _print(lambda pool: stored.document(pool, number), number, language, to, output)
 
 
+@decision.command(name="print")
 def print_decision(
     key: str,
     /,

@@ -9,13 +9,10 @@ from tollkeeper.cli.common import Asked, OneDay, at_the_desk, signed
 from tollkeeper.cli.screen import TABLES, Output, dump, out
 from tollkeeper.office import Office
 
-
-def register(parent: App) -> None:
-    app = App(name="reading", help="Readings of the indicators that a contract bets on.")
-    parent.command(app)
-    app.command(add)
+app = App(name="reading")
 
 
+@app.command
 def add(
     engagement: str,
     indicator: str,

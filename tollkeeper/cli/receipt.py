@@ -7,11 +7,9 @@ from uuid import uuid4
 from cyclopts import App
 
 from activities.receivables.receipts import (
-    apply_credit,
     assign_receipt,
     reverse_receipt,
     take_in,
-    unapply_credit,
 )
 from contracts.errors import NotFound
 from contracts.money import MINOR_DIGITS, parse_amount
@@ -30,30 +28,21 @@ from tollkeeper.cli.common import (
     Asked,
     OneDay,
     at_the_desk,
+    booked,
     in_the_records,
     instruction,
     well_formed,
 )
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table
 from tollkeeper.office import Office
-from tollkeeper.queries import currency_of
+from tollkeeper.views.base import currency_of
 from tollkeeper.views.receivables import engagement_of, receipts
 from tollkeeper.views.receivables import receipt as receipt_on_record
 
-
-def register(parent: App) -> None:
-    app = App(name="receipt", help="Money that came in, and what it pays.")
-    parent.command(app)
-    app.command(record)
-    app.command(import_file, name="import")
-    app.command(list_receipts, name="list")
-    app.command(show)
-    app.command(assign)
-    app.command(apply)
-    app.command(unapply)
-    app.command(reverse)
+app = App(name="receipt")
 
 
+@app.command
 def record(
     seller: str,
     account: str,
@@ -113,6 +102,7 @@ def record(
     _tell(matched)
 
 
+@app.command(name="import")
 def import_file(
     file: Path,
     /,
@@ -160,6 +150,7 @@ def _tell(matched: Matched) -> None:
         out.print(f"{matched.receipt}: {matched.left} {matched.left.currency} left {whose}")
 
 
+@app.command(name="list")
 def list_receipts(*, unapplied: bool = False, output: Output = TABLES) -> None:
     """Every receipt: what of it is applied, paid back and left.
 
@@ -190,6 +181,7 @@ def list_receipts(*, unapplied: bool = False, output: Output = TABLES) -> None:
     )  # fmt: skip
 
 
+@app.command
 def show(receipt: str, /, *, output: Output = TABLES) -> None:
     """One receipt: what the bank said, and what it pays.
 
@@ -211,6 +203,7 @@ def show(receipt: str, /, *, output: Output = TABLES) -> None:
     out.print(f"left {found.left.grouped()}, of it reserved {found.reserved.grouped()}")
 
 
+@app.command
 def assign(
     receipt: str,
     customer: str,
@@ -246,6 +239,7 @@ def assign(
     _tell(matched)
 
 
+@app.command
 def apply(
     source: str,
     invoice: str,
@@ -277,7 +271,7 @@ def apply(
             invoice=invoice,
             amount=None if amount is None else parse_amount(amount, currency),
         )
-        return await office.desk.book(lambda order: apply_credit(office.pool, order), order)
+        return await booked(office, order)
 
     applied = at_the_desk(applying)
     if output.json:
@@ -285,6 +279,7 @@ def apply(
     out.print(f"{source}: {applied.amount} {applied.amount.currency} to {invoice}")
 
 
+@app.command
 def unapply(
     source: str, invoice: str, /, *, reason: str, asked: Asked, output: Output = TABLES
 ) -> None:
@@ -307,7 +302,7 @@ def unapply(
             invoice=invoice,
             reason=reason,
         )
-        return await office.desk.book(lambda order: unapply_credit(office.pool, order), order)
+        return await booked(office, order)
 
     applied = at_the_desk(unapplying)
     if output.json:
@@ -315,6 +310,7 @@ def unapply(
     out.print(f"{source}: {applied.amount} {applied.amount.currency} back from {invoice}")
 
 
+@app.command
 def reverse(receipt: str, /, *, on: OneDay, reason: str, by: str, output: Output = TABLES) -> None:
     """Take back a receipt that bounced: everything it paid is open again.
 

@@ -1,24 +1,22 @@
 """`tollkeeper credit`, `write-off` and `ageing`: what is given up of a claim, and how old the rest is."""
 
-from cyclopts import App
-
-from activities.receivables.credits import request_credit, request_write_off
 from contracts.money import parse_amount
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.receivables import CreditReason, RequestCredit, RequestWriteOff
 from lifecycle.receivables import Age
-from tollkeeper.cli.approval import told
-from tollkeeper.cli.common import Asked, OneDay, at_the_desk, in_the_records, instruction
+from tollkeeper.cli.common import (
+    Asked,
+    OneDay,
+    at_the_desk,
+    booked,
+    in_the_records,
+    instruction,
+    told,
+)
 from tollkeeper.cli.screen import TABLES, Output, dump, table
 from tollkeeper.office import Office
-from tollkeeper.queries import currency_of
+from tollkeeper.views.base import currency_of
 from tollkeeper.views.receivables import ageing as ages_of
-
-
-def register(parent: App) -> None:
-    parent.command(credit)
-    parent.command(write_off)
-    parent.command(ageing)
 
 
 def credit(
@@ -61,7 +59,7 @@ def credit(
             code=code,
             reason=reason,
         )
-        return await office.desk.book(lambda order: request_credit(office.pool, order), order)
+        return await booked(office, order)
 
     told(at_the_desk(requesting), output)
 
@@ -98,7 +96,7 @@ def write_off(
             amount=parse_amount(amount, await currency_of(office.pool, engagement)),
             reason=reason,
         )
-        return await office.desk.book(lambda order: request_write_off(office.pool, order), order)
+        return await booked(office, order)
 
     told(at_the_desk(requesting), output)
 

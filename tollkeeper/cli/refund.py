@@ -4,28 +4,20 @@ from typing import Literal
 
 from cyclopts import App
 
-from activities.receivables.refunds import request_refund, settle_refund
 from contracts.money import parse_amount
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.receivables import Refunding, RequestRefund, SettleRefund
 from lifecycle.receivables import RefundState
-from tollkeeper.cli.approval import told
-from tollkeeper.cli.common import Asked, at_the_desk, in_the_records, instruction
+from tollkeeper.cli.common import Asked, at_the_desk, booked, in_the_records, instruction, told
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table
 from tollkeeper.office import Office
-from tollkeeper.queries import currency_of
+from tollkeeper.views.base import currency_of
 from tollkeeper.views.receivables import refunds
 
-
-def register(parent: App) -> None:
-    app = App(name="refund", help="Credit of a customer that is paid back.")
-    parent.command(app)
-    app.command(request)
-    app.command(confirm)
-    app.command(fail)
-    app.command(list_refunds, name="list")
+app = App(name="refund")
 
 
+@app.command
 def request(
     engagement: str,
     refund: str,
@@ -62,11 +54,12 @@ def request(
             pay_to=pay_to,
             reason=reason,
         )
-        return await office.desk.book(lambda order: request_refund(office.pool, order), order)
+        return await booked(office, order)
 
     told(at_the_desk(requesting), output)
 
 
+@app.command
 def confirm(
     engagement: str, refund: str, /, *, evidence: str, asked: Asked, output: Output = TABLES
 ) -> None:
@@ -80,6 +73,7 @@ def confirm(
     _settle(engagement, refund, RefundState.CONFIRMED, evidence, asked, output)
 
 
+@app.command
 def fail(
     engagement: str, refund: str, /, *, evidence: str, asked: Asked, output: Output = TABLES
 ) -> None:
@@ -109,7 +103,7 @@ def _settle(
             state=state,
             evidence=evidence,
         )
-        return await office.desk.book(lambda order: settle_refund(office.pool, order), order)
+        return await booked(office, order)
 
     settled = at_the_desk(settling)
     if output.json:
@@ -117,6 +111,7 @@ def _settle(
     out.print(f"{refund}: {settled.state.value}, {settled.evidence}")
 
 
+@app.command(name="list")
 def list_refunds(engagement: str | None = None, /, *, output: Output = TABLES) -> None:
     """Every refund and where it stands.
 

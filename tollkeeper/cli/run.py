@@ -1,24 +1,29 @@
 """`tollkeeper demo`, `up` and `worker`: what runs until it is done, or until it is stopped."""
 
 import asyncio
+import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
-from cyclopts import App
+import structlog
 
 import tollkeeper
 from contracts.contract import Contract
 from contracts.events import EventType
+from tollkeeper.assembly import whole_office, worker_alone
 from tollkeeper.cli.common import running, settings
 from tollkeeper.cli.contract import load
 from tollkeeper.cli.screen import TABLES, Output, dump, err, lasting, out, table, told, when
 from tollkeeper.demo import Demo, Outcome
-from tollkeeper.office import Office, whole_office, worker_alone
-from tollkeeper.queries import Happening
+from tollkeeper.office import Office
 from tollkeeper.receiver import receiving
+from tollkeeper.views.engagements import Happening
+
+T = TypeVar("T")
 
 
 def _example() -> Path:
@@ -26,12 +31,6 @@ def _example() -> Path:
     package = Path(tollkeeper.__file__).parent
     shipped = package / "examples" / "key-account.yaml"
     return shipped if shipped.exists() else package.parent / "examples" / "key-account.yaml"
-
-
-def register(parent: App) -> None:
-    parent.command(demo)
-    parent.command(up)
-    parent.command(worker)
 
 
 def demo(
@@ -53,7 +52,7 @@ def demo(
         Leave everything up afterwards, until Ctrl-C.
     """
     terms = load(contract or _example())
-    outcome = running(
+    outcome = _at_work(
         _demo(terms, shelved=shelved, stay=stay, quiet=output.json, show=_shown(output))
     )
     if not outcome.ok:
@@ -90,7 +89,7 @@ def up() -> None:
             _addresses(running_office)
             await _stopped()
 
-    running(office())
+    _at_work(office())
 
 
 def worker() -> None:
@@ -101,7 +100,15 @@ def worker() -> None:
             _addresses(office)
             await _stopped()
 
-    running(working())
+    _at_work(working())
+
+
+def _at_work(office: Awaitable[T]) -> T:
+    """Run an office to its end, with its log on standard error."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # A refusal is on record and in the metrics; its traceback tells nobody anything.
+    logging.getLogger("temporalio.activity").setLevel(logging.ERROR)
+    return running(office)
 
 
 async def _stopped() -> None:

@@ -11,19 +11,13 @@ from zoneinfo import ZoneInfo
 
 from cyclopts import Parameter
 from pydantic import BaseModel
-from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
-from contracts.errors import EngagementError
 from contracts.explanation import Explanation
 from contracts.money import Money
-
-# No figure is cut short: a line wider than the screen runs over its edge.
-WIDE = 1_000
-
-out = Console(highlight=False, soft_wrap=True, width=WIDE)
-err = Console(highlight=False, soft_wrap=True, width=WIDE, stderr=True)
+from tollkeeper.cli.consoles import err as err
+from tollkeeper.cli.consoles import out as out
 
 
 @Parameter(name="*")
@@ -102,12 +96,6 @@ def tree(explanation: Explanation) -> Tree:
     for part in explanation.because:
         root.add(tree(part))
     return root
-
-
-def refused(error: EngagementError) -> None:
-    """Say on standard error what was refused, by its name and with its reason."""
-    err.print(f"[red]{type(error).__name__}[/]: ", end="")
-    err.print(str(error), markup=False)
 
 
 def told(line: str) -> None:

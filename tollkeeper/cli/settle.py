@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from rich.markup import escape
 from rich.tree import Tree
 
@@ -23,14 +23,7 @@ from lifecycle.forecast import outlook
 from lifecycle.reasons import TOLD_ABOVE, Reason, exact, reasons_for
 from lifecycle.settlement import SettledPeriod, Settlement, Settler
 from tollkeeper.cli.contract import read
-from tollkeeper.cli.explain import explain
 from tollkeeper.cli.screen import TABLES, Output, dump, out, table
-
-
-def register(parent: App) -> None:
-    contract = parent["contract"]
-    for command in (explain, settle, forecast, diff):
-        contract.command(command)
 
 
 def settle(

@@ -6,13 +6,10 @@ from contracts.commands import CompleteStep
 from tollkeeper.cli.common import MICRO, Asked, ask
 from tollkeeper.cli.screen import TABLES, Output
 
-
-def register(parent: App) -> None:
-    app = App(name="step", help="The steps of micro-consulting.")
-    parent.command(app)
-    app.command(done)
+app = App(name="step")
 
 
+@app.command
 def done(
     engagement: str,
     step: str,

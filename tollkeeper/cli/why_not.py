@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App
-
+from contracts.fields import short_id
 from contracts.money import Money
 from tollkeeper.cli.common import in_the_records
 from tollkeeper.cli.screen import TABLES, Output, dump, err, out, table, when
@@ -12,10 +11,6 @@ from tollkeeper.why_not import Awaited, FeeSum, Unbilled, Unsettled, WhyNot
 from tollkeeper.why_not import why_not as find
 
 WAIT = ("waits for", "who", "since", "until", "then")
-
-
-def register(parent: App) -> None:
-    parent.command(why_not)
 
 
 def why_not(engagement: str, /, *, output: Output = TABLES) -> None:
@@ -70,11 +65,11 @@ def _show(found: WhyNot) -> None:
     if found.asked:
         table(
             "Asked for",
-            ["request", "decision", "about", "amount>", "asked by", *WAIT],
+            ["request", "decision", "about", "amount>", "", "asked by", *WAIT],
             [
                 (
-                    _short(each.id), each.decision.value, _short(each.subject), each.amount,
-                    each.requested_by, *_wait(each.awaited, found),
+                    short_id(each.id), each.decision.value, short_id(each.subject),
+                    each.amount, each.basis, each.requested_by, *_wait(each.awaited, found),
                 )
                 for each in found.asked
             ],
@@ -117,10 +112,6 @@ def _wait(wait: Awaited | None, found: WhyNot) -> tuple[object, ...]:
         "overdue" if wait.overdue else when(wait.due_at, found.timezone),
         wait.then and wait.then.replace("_", " "),
     )
-
-
-def _short(id: str) -> str:
-    return id.rpartition(".")[2]
 
 
 def _identity(fee: FeeSum) -> str:

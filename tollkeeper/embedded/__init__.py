@@ -13,7 +13,6 @@ from typing import TypeVar
 from tollkeeper.embedded.folder import Addresses, AlreadyRunning, Running, announced, hold, running
 from tollkeeper.embedded.postgres import serve_postgres
 from tollkeeper.embedded.server import PortTaken, StartFailed
-from tollkeeper.embedded.temporal import serve_temporal
 
 __all__ = ["Addresses", "AlreadyRunning", "Embedded", "Running", "StartFailed", "running"]
 
@@ -69,6 +68,9 @@ class Embedded:
             if self.postgres:
                 dsn = await _entered(stack, lambda: serve_postgres(folder))
             if self.temporal:
+                # Imported here: the SDK loads for longer than most of what reads the records takes.
+                from tollkeeper.embedded.temporal import serve_temporal
+
                 address, web = await _entered(
                     stack,
                     lambda: serve_temporal(folder, ui=self.ui, dynamic_config=self.dynamic_config),

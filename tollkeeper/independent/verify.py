@@ -3,6 +3,10 @@
 This one file needs Python and the `cryptography` package, and nothing of Tollkeeper; copied
 elsewhere it runs as `python verify.py BUNDLE`. Exit codes: 0 every number agrees, 1 the bundle is
 altered or a number differs, 2 the call is wrong.
+
+From the top down: the zip and its signature; arithmetic, scores, days; the bundle and the terms; the
+checks of what is told and signed; prices; the books, made again effect by effect; the checks of what
+comes out of them, with the clocks of holds; the program.
 """
 
 import argparse
@@ -22,7 +26,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -469,6 +473,49 @@ def later(day: date, period: str, sign: int = 1) -> date:
     return clamped + timedelta(sign * days)
 
 
+def end_of(day: date, zone: ZoneInfo) -> datetime:
+    """The last second of a day there."""
+    midnight = datetime.combine(day + timedelta(1), time(), zone)
+    return midnight.astimezone(UTC) - timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class WorkingDays:
+    """Monday to Friday but for days off, and with the weekends that are worked, up to a last year."""
+
+    zone: ZoneInfo
+    off: frozenset[str]
+    on: frozenset[str]
+    last_year: int
+
+    def decreed(self, facts: Json) -> "WorkingDays":
+        """With days that were decreed later; they win."""
+        off, on = frozenset(facts["off"]), frozenset(facts["working"])
+        last_year = max(self.last_year, facts["last_year"])
+        return WorkingDays(self.zone, (self.off | off) - on, (self.on | on) - off, last_year)
+
+    def works(self, day: date) -> bool:
+        if day.year > self.last_year:
+            raise Differs(
+                "calendar.json", f"no working days of {day.year}", "those a clock reaches"
+            )
+        text = day.isoformat()
+        return text in self.on or (day.weekday() < 5 and text not in self.off)
+
+    def after(self, when: datetime, days: int) -> datetime:
+        """The end of that working day; the day of `when` itself never counts."""
+        day = when.astimezone(self.zone).date()
+        while days:
+            day += timedelta(1)
+            days -= self.works(day)
+        return end_of(day, self.zone)
+
+    def between(self, since: datetime, until: datetime) -> int:
+        """How many follow the day of `since`, up to that of `until`."""
+        first, last = (when.astimezone(self.zone).date() for when in (since, until))
+        return sum(self.works(first + timedelta(i + 1)) for i in range((last - first).days))
+
+
 def trend(baseline: Fraction, target: Fraction, series: list[tuple[date, Fraction]]) -> str:
     """The median of all slopes and the median of the last third, against the baseline."""
     if len({day for day, _ in series}) < 3:
@@ -520,23 +567,20 @@ class Bundle:
         return self.versions[name]
 
     @cached_property
-    def in_force(self) -> list[tuple[datetime, "Terms"]]:
-        """The versions since when each was in force: the one it was opened with, then by change orders."""
+    def in_force(self) -> list["Terms"]:
+        """The versions as they came into force: the one it was opened with, then by change orders."""
         return [
-            (instant(event["occurred_at"]), self.version(event["facts"]["contract"]))
+            self.version(event["facts"]["contract"])
             for _, event in self.events("engagement.opened", "change_order.applied")
         ]
 
-    def terms_at(self, when: str) -> "Terms":
-        """The version in force then."""
-        moment = instant(when)
-        return [terms for since, terms in self.in_force if since <= moment][-1]
-
-    def terms_before(self, when: str) -> "Terms":
-        """The version that was in force until then: a change order is signed under the one it changes."""
-        moment = instant(when)
-        earlier = [terms for since, terms in self.in_force if since < moment]
-        return earlier[-1] if earlier else self.in_force[0][1]
+    def terms_told(self, told: Json) -> "Terms":
+        """The version in force when an event was told; at one instant there may be two."""
+        terms = self.in_force[0]
+        for event in takewhile(lambda event: event is not told, self["timeline"]):
+            if event["type"] == "change_order.applied":
+                terms = self.version(event["facts"]["contract"])
+        return terms
 
     @cached_property
     def terms(self) -> "Terms":
@@ -561,34 +605,28 @@ class Bundle:
         blocked = [each["milestone"] for each in self["holds"] if each["id"] == hold]
         return blocked[0] if blocked else None
 
-    def pending(self, hold: str) -> list[Json]:
-        """Requests that reserve a part of a hold."""
+    def asked_of(self, hold: str) -> list[Json]:
+        """Requests that reserve a part of a hold until they are decided."""
         return [
             request
             for request in self["requests"]
-            if (request["subject"], request["state"]) == (hold, "pending")
-            and request["decision"] in ("release", "forfeit")
+            if request["subject"] == hold and request["decision"] in ("release", "forfeit")
         ]
 
-    def readings_until(self, indicator: str, when: str) -> list[Json]:
+    def readings_until(self, indicator: str, when: str, terms: "Terms") -> list[Json]:
         """What an indicator was known to be then, by day; a later reading of a day corrects it."""
         known = [each for each in self["readings"] if instant(each["occurred_at"]) <= instant(when)]
-        return by_day(known, indicator, self.indicators(self.terms_at(when))[indicator])
+        return by_day(known, indicator, self.indicators(terms)[indicator])
 
-    def works(self, day: date) -> bool:
-        text, calendar = day.isoformat(), self["calendar"]
-        weekday = day.weekday() < 5 and text not in calendar["days_off"]
-        return weekday or text in calendar["days_on"]
-
-    def working_days_after(self, when: str, days: int) -> datetime | None:
-        """The end of that working day; nothing where days decreed later would count."""
-        day = self.day(when)
-        while days:
-            day += timedelta(1)
-            days -= self.works(day)
-        if day.year > self["calendar"]["last_year"] or any(self.events("calendar.set")):
-            return None
-        return self.end_of(day)
+    def working_days(self, told: Json, *processes: str) -> WorkingDays:
+        """Those known when an event was told: with what was decreed before it, to whom it concerns."""
+        agreed = self["calendar"]
+        off, on = frozenset(agreed["days_off"]), frozenset(agreed["days_on"])
+        days = WorkingDays(self.zone, off, on, agreed["last_year"])
+        for event in takewhile(lambda event: event is not told, self["timeline"]):
+            if event["type"] == "calendar.set" and event["process"] in (self.process, *processes):
+                days = days.decreed(event["facts"])
+        return days
 
     @cached_property
     def process(self) -> str:
@@ -619,14 +657,22 @@ class Bundle:
         """The date in the contract's time zone."""
         return datetime.fromisoformat(when).astimezone(self.zone).date()
 
-    def end_of(self, day: date) -> datetime:
-        midnight = datetime.combine(day + timedelta(1), time(), self.zone)
-        return midnight.astimezone(UTC) - timedelta(seconds=1)
-
     def events(self, *types: str) -> Iterator[tuple[At, Json]]:
         for i, event in enumerate(self["timeline"]):
             if event["type"] in types:
                 yield At("timeline.json") / i, event
+
+    def asked(self, request: Json) -> tuple[At, Json]:
+        """The event of the timeline that tells of it first."""
+        for told in self.told_of(request, "approval.requested"):
+            return told
+        raise Differs("timeline.json", f"no approval.requested of {request['id']}", "one")
+
+    def told_of(self, request: Json, *types: str) -> list[tuple[At, Json]]:
+        """What the timeline tells of a request."""
+        return [
+            told for told in self.events(*types) if told[1]["facts"]["request"] == request["id"]
+        ]
 
 
 NAMED_BY_CONTRACT = {"release", "forfeit", "extend", "place_hold", "gain_share"}
@@ -699,6 +745,11 @@ class Terms:
         if what == "default" and clocks and clocks["default"] == request["decision"]:
             return [clocks["clause"]]
         if retention and hold.endswith(f".hold.{retention['id']}"):
+            again = [
+                f"{retention['release'][-1]['id']}-{each['id']}" for each in self["milestones"]
+            ]
+            if what in again:
+                return [retention["release"][-1]["clause"]]
             return [step["clause"] for step in retention["release"] if step["id"] == what]
         return []
 
@@ -766,7 +817,7 @@ def _contracts(b: Bundle) -> int:
         digest = digests.get(event["facts"]["contract"])
         compared += agree(place / "facts.sha256", event["facts"]["sha256"], digest)
     at = At("engagement.json", "contract")
-    compared += agree(at, b["engagement"]["contract"], b.in_force[-1][1].name)
+    compared += agree(at, b["engagement"]["contract"], b.in_force[-1].name)
     for turn in ("opened", "proceeded", "closed"):
         told = [event["occurred_at"] for _, event in b.events(f"engagement.{turn}")]
         reached = {f"{turn}_at": told[0] if told else None}
@@ -815,7 +866,7 @@ def _acceptances(b: Bundle) -> int:
     submitted: dict[str, Json] = {}
     compared = 0
     for at, event in b.events("milestone.submitted", "milestone.accepted"):
-        terms = b.terms_at(event["occurred_at"])
+        terms = b.terms_told(event)
         milestone = one(terms["milestones"], event["facts"]["milestone"])
         if event["type"] == "milestone.submitted":
             submitted[milestone["id"]] = event["facts"]
@@ -834,22 +885,22 @@ def _acceptances(b: Bundle) -> int:
                 "evidence": handed_in["evidence"],
             }
         )
-    return compared + agree(At("acceptances.json"), b["acceptances"], expected)
-
-
-NO_CALENDAR = "working days decreed later are not in the bundle"
+    compared += agree(At("acceptances.json"), b["acceptances"], expected)
+    for at, event in b.events("engagement.went_live"):
+        compared += agree(at / "occurred_at", event["occurred_at"], _went_live(b))
+    return compared
 
 
 def _accept_by(b: Bundle, at: At, event: Json, working_days: int) -> int:
     """The clock ends with a working day, and no earlier than the agreed number of them."""
-    found = instant(event["facts"]["accept_by"])
-    earliest = b.working_days_after(event["occurred_at"], working_days)
-    if earliest is None or found.astimezone(b.zone).year > b["calendar"]["last_year"]:
-        b.notes.append(f"{at / 'facts.accept_by'}: {NO_CALENDAR}")
-        return 0
+    days = b.working_days(event, event["process"])
+    found, earliest = (
+        instant(event["facts"]["accept_by"]),
+        days.after(instant(event["occurred_at"]), working_days),
+    )
     # It begins when the evidence came in, which may be after the day that it names.
     last = found.astimezone(b.zone).date()
-    if found != b.end_of(last) or found < earliest or not b.works(last):
+    if found != end_of(last, b.zone) or found < earliest or not days.works(last):
         raise Differs(at / "facts.accept_by", found.isoformat(), earliest.isoformat())
     return 1
 
@@ -905,14 +956,16 @@ def _verdicts(b: Bundle) -> int:
     compared = 0
     for i, verdict in enumerate(b["verdicts"]):
         at = At("verdicts.json") / i
-        terms = b.terms_at(verdict["occurred_at"])
+        terms = _assessed_under(b, verdict["window"])
         window = one(terms.bet["windows"], verdict["window"])
         what = "trend" if window["reads"] == "trend" else "verdict"
         key = f"{b.process}.bet.{terms.bet['id']}:{window['id']}:{what}"
         compared += agree(
             at, verdict, {"key": key, "bet": terms.bet["id"], "kind": window["reads"]}
         )
-        compared += agree(at / "started_on", verdict["started_on"], _went_live(b).isoformat())
+        compared += agree(
+            at / "started_on", verdict["started_on"], b.day(_went_live(b)).isoformat()
+        )
         if window["reads"] == "trend":
             expected: Json = {"trends": _trends(b, terms, window, verdict)}
         else:
@@ -921,13 +974,21 @@ def _verdicts(b: Bundle) -> int:
     return compared + _outcomes_told(b)
 
 
-def _went_live(b: Bundle) -> date:
-    """The measuring start: the day on which the go-live milestone was accepted."""
+def _assessed_under(b: Bundle, window: str) -> Terms:
+    """The version in force when a window was assessed, which may be long after its end."""
+    for _, event in b.events("trend.read", "outcome.settled"):
+        if event["facts"]["window"] == window:
+            return b.terms_told(event)
+    return b.terms
+
+
+def _went_live(b: Bundle) -> str:
+    """The measuring start: when the go-live milestone was accepted."""
     (live,) = (each["id"] for each in b.terms["milestones"] if each["go_live"])
     for accepted in b["acceptances"]:
         if accepted["milestone"] == live:
-            return b.day(accepted["at"])
-    raise Differs("acceptances.json", f"no acceptance of {live}", "one, as the bet was measured")
+            return str(accepted["at"])
+    raise Differs("acceptances.json", f"no acceptance of {live}", "one, before what follows it")
 
 
 def _by_day(b: Bundle, terms: Terms, indicator: str, verdict: Json) -> list[Json]:
@@ -1053,21 +1114,22 @@ def _requests(b: Bundle) -> int:
         compared += _signatures(b, at, request)
         if request["state"] == "approved":
             compared += _decided_by(b, at, request)
-        expires = _request_expires(b, request)
-        if expires is None:
-            b.notes.append(f"{at / 'expires_at'}: {NO_CALENDAR}")
-        else:
-            compared += agree(at / "expires_at", instant(request["expires_at"]), expires)
-        compared += _request_told(b, request)
+        compared += _request_told(b, request) + _expires(b, at, request)
     return compared
 
 
-def _request_expires(b: Bundle, request: Json) -> datetime | None:
-    """At once where nobody had to sign; else days are counted, or None where no calendar has them."""
-    asked = request["requested_at"]
-    if request["needed"] == 0:
-        return instant(asked)
-    return b.working_days_after(asked, b.terms_at(asked)["approvals"]["expire_after"])
+def _expires(b: Bundle, at: At, request: Json) -> int:
+    """At once where nobody had to sign; else after working days, and not before."""
+    place, told = b.asked(request)
+    expires = instant(request["requested_at"])
+    if request["needed"]:
+        days = b.terms_told(told)["approvals"]["expire_after"]
+        expires = b.working_days(told).after(expires, days)
+    compared = agree(at / "expires_at", instant(request["expires_at"]), expires)
+    compared += agree(place / "facts.expires_at", instant(told["facts"]["expires_at"]), expires)
+    if request["state"] == "expired":
+        compared += agree(at / "decided_at", instant(request["decided_at"]), expires)
+    return compared
 
 
 def digest_of(payload: Json) -> str:
@@ -1079,11 +1141,12 @@ def _signatures(b: Bundle, at: At, request: Json) -> int:
     amount = b.minor(request["amount"])
     asked, until = instant(request["requested_at"]), instant(request["expires_at"])
     people = set[str]()
-    for i, signature in enumerate(request["signatures"]):
+    told = b.told_of(request, "approval.signed")
+    for i, (signature, (_, event)) in enumerate(zip(request["signatures"], told, strict=False)):
         place, person = at / "signatures" / i, signature["person"]
         able = {
             entry["person"]
-            for entry in b.terms_before(signature["signed_at"])["approvals"]["authority"]
+            for entry in b.terms_told(event)["approvals"]["authority"]
             if entry["up_to"] is None or amount <= b.minor(entry["up_to"])
         }
         agree(place / "digest", signature["digest"], request["digest"])
@@ -1100,7 +1163,7 @@ def _signatures(b: Bundle, at: At, request: Json) -> int:
 
 def _decided_by(b: Bundle, at: At, request: Json) -> int:
     """A clause or a policy that the contract has, or as many people as it wants."""
-    terms, by = b.terms_at(request["requested_at"]), str(request["decided_by"])
+    terms, by = b.terms_told(b.asked(request)[1]), str(request["decided_by"])
     if by.startswith("clause:"):
         clauses = terms.clauses_that_decide(request)
         if by.removeprefix("clause:") not in clauses:
@@ -1157,11 +1220,8 @@ def _request_told(b: Bundle, request: Json) -> int:
         facts = {name: request[name] for name in ("state", "decided_by")}
         ended = {"occurred_at": request["decided_at"], "facts": about | facts}
         expected.append({"type": "approval.decided"} | ended)
-    told = [
-        event
-        for _, event in b.events("approval.requested", "approval.signed", "approval.decided")
-        if event["facts"]["request"] == request["id"]
-    ]
+    kinds = ("approval.requested", "approval.signed", "approval.decided")
+    told = [event for _, event in b.told_of(request, *kinds)]
     return agree(At("timeline.json", f"approval.* of {request['id']}"), told, expected)
 
 
@@ -1250,6 +1310,10 @@ class Line:
         return self.code, self.rate
 
 
+def total(lines: Iterable[Line]) -> Taxed:
+    return sum((Taxed(line.net, line.tax) for line in lines), Taxed())
+
+
 @dataclass
 class Billed:
     """A line that was billed, as far as it is taxed, and what was taken back of that since."""
@@ -1263,6 +1327,15 @@ class Billed:
     @property
     def left(self) -> Taxed:
         return self.whole - self.taken
+
+    def next(self, net: int) -> Taxed:
+        return next_by_net(self.whole, self.taken, net)
+
+    def most(self, net: int, room: int) -> Taxed:
+        """The largest next part within that net, what is left of it, and that gross."""
+        within = room * self.whole.net // self.whole.gross if self.whole.gross else 0
+        part = self.next(max(min(net, self.left.net, within), 0))
+        return self.next(part.net - 1) if part.gross > room else part
 
     def back(
         self, part: Taxed, claim: str, clause: str, reason: Json, untaxed: bool = False
@@ -1300,24 +1373,19 @@ class Paper:
     corrects: str | None = None
 
     @property
-    def net(self) -> int:
-        return sum(line.net for line in self.lines)
-
-    @property
-    def tax(self) -> int:
-        return sum(line.tax for line in self.lines)
-
-    @property
     def whole(self) -> Taxed:
-        return Taxed(self.net, self.tax)
+        return total(self.lines)
+
+    @property
+    def net(self) -> int:
+        return self.whole.net
 
     @property
     def deferred(self) -> int:
         return sum(line.deferred for line in self.lines)
 
     def of_fee(self, fee: str) -> Taxed:
-        lines = [line for line in self.lines if line.fee == fee]
-        return Taxed(sum(line.net for line in lines), sum(line.tax for line in lines))
+        return total(line for line in self.lines if line.fee == fee)
 
     def on(self, number: str) -> list[Line]:
         """The lines that correct one document."""
@@ -1442,23 +1510,27 @@ class Hold:
     invoice_line: int | None = None
     clocks: Json = None
     placed: Taxed = Taxed()
-    released: int = 0
-    forfeited: int = 0
+    released: Taxed = Taxed()
+    forfeited: Taxed = Taxed()
     movements: list[Json] = field(default_factory=list)
 
     @property
-    def decided(self) -> int:
+    def decided(self) -> Taxed:
         return self.released + self.forfeited
 
     @property
+    def left(self) -> Taxed:
+        return self.placed - self.decided
+
+    @property
     def held(self) -> int:
-        return self.placed.net - self.decided
+        return self.left.net
 
     def part(self, net: int) -> Taxed:
         """The next part that leaves it, with the tax inside."""
         if not 0 < net <= self.held:
             raise ValueError(f"{net} minor units leave {self.id}, where {self.held} are held")
-        return Taxed(net, part_of_tax(self.placed.tax, self.placed.net, self.decided, net))
+        return next_by_net(self.placed, self.decided, net)
 
 
 Run = list[Json]
@@ -1470,7 +1542,7 @@ class Book:
 
     def __init__(self, b: Bundle) -> None:
         self.b = b
-        self.terms = b.in_force[0][1]
+        self.terms = b.in_force[0]
         self.groups: list[Json] = []
         self.postings: list[Posting] = []
         self.papers: list[Paper] = []
@@ -1478,6 +1550,7 @@ class Book:
         self.decisions: list[Json] = []
         self.told: list[Json] = []
         self.gains: list[tuple[str, int, int]] = []
+        self.reports: list[Json] = []
         self.requests = {r["effect_key"]: r for r in b["requests"] if r["state"] == "approved"}
         self.asked = {r["id"]: r for r in b["requests"]}
         self.numbers = {(d["key"], d["part"]): d for d in b["documents"]}
@@ -1491,20 +1564,58 @@ class Book:
         for key in self.due():
             if key not in posted:
                 raise Differs(At("journal.json", "groups"), f"no group of {key}", "one or more")
+        quiet = self.quiet(posted)
         for key, run in groupby(groups, key=lambda group: str(group["effect_key"])):
-            self.key, self.run = key, list(run)
-            self.at = self.run[0]["occurred_at"]
-            place = At("journal.json") / "groups" / (self.run[0]["number"] - 1)
+            made = list(run)
+            place = At("journal.json") / "groups" / (made[0]["number"] - 1)
             if key in seen:
                 raise Differs(place / "effect_key", f"{key} a second time", "each effect once")
             seen.add(key)
             try:
+                while quiet and quiet[0][0] <= self.told_at(key):
+                    self.made_quietly(*quiet.pop(0))
+                self.key, self.at, self.run = key, made[0]["occurred_at"], made
                 before = len(self.postings)
-                self.made()
+                self.made(place)
                 self.stands(before)
             except ValueError as wrong:
                 raise Differs(place, f"{key}: {wrong}", "what contract and facts give") from wrong
+        for each in quiet:
+            self.made_quietly(*each)
         return self
+
+    # What changes no amount posts nothing; what comes after builds on it all the same.
+
+    def quiet(self, posted: set[str]) -> list[tuple[int, str]]:
+        """Change orders and reports of a benefit without a group, and where they are told."""
+        found = []
+        for i, event in enumerate(self.b["timeline"]):
+            facts, key = event["facts"], None
+            if event["type"] == "change_order.applied":
+                key = facts["change"]
+            if event["type"] == "approval.decided" and facts["state"] == "approved":
+                request = self.asked[facts["request"]]
+                key = request["effect_key"] if request["decision"] == "gain_share" else None
+            if key and not posted & {key, f"{key}:apply"}:
+                found.append((i, key))
+        return found
+
+    def told_at(self, key: str) -> int:
+        """Where the timeline tells of the effect that comes next."""
+        timeline = self.b["timeline"]
+        what, request = "approval.requested", self.asked.get(key)
+        if key in self.requests:
+            what, request = "approval.decided", self.requests[key]
+        if request:
+            ((_, event),) = self.b.told_of(request, what)
+            return int(timeline.index(event))
+        done = len({canonical(each) for each in self.told})
+        return [*money_told(self.b)[done:], len(timeline)][0]
+
+    def made_quietly(self, told_at: int, key: str) -> None:
+        self.key, self.at, self.run = key, self.b["timeline"][told_at]["occurred_at"], []
+        request = self.requests[key]
+        CARRY_OUT[request["decision"]](self, request)
 
     def due(self) -> Iterator[str]:
         """Effects that other files know of, and that post something."""
@@ -1518,10 +1629,11 @@ class Book:
             key for key, request in self.requests.items() if request["decision"] in ALWAYS_POSTED
         )
 
-    def made(self) -> None:
+    def made(self, place: At) -> None:
         """The effect of the current key, by what it is."""
         request = self.requests.get(self.key)
         if request is not None and request["decision"] in CARRY_OUT:
+            agree(place / "occurred_at", self.at, request["decided_at"])
             return CARRY_OUT[request["decision"]](self, request)
         if self.key in self.asked:
             return _gain_reserved(self, self.asked[self.key])
@@ -1595,18 +1707,13 @@ class Book:
 
     def issue(self, paper: Paper) -> Paper:
         """A document, counted against the levels it touches (E27), and told."""
-        used: dict[str, int] = {}
+        counted = () if paper.purpose in ("advance", "retention") else paper.lines
         sign = 1 if paper.document == "invoice" else -1
-        for line in paper.lines:
-            amount = 0
-            if paper.purpose not in ("advance", "retention"):
-                gross = self.terms.prices_of(line.fee) == "gross"
-                amount = sign * (line.net + line.tax if gross else line.net)
-            for level in ("contract", self.terms.level_of(line.fee)):
-                used[level] = used.get(level, 0) + amount
+        used = {level: sign * amount for level, amount in self.levels(counted).items()}
         number = paper.number
-        self.moved("M30", "M39", {k: v for k, v in used.items() if v > 0}, number, number)
+        more = {level: amount for level, amount in used.items() if amount > 0}
         back = {level: -amount for level, amount in used.items() if amount < 0}
+        self.moved("M30", "M39", more, number, number)
         self.moved("M39", "M30", back, number, f"{number}:credited")
         self.papers.append(paper)
         b = self.b
@@ -1616,6 +1723,15 @@ class Book:
         facts |= {"number": number, "purpose": paper.purpose}
         self.tell(f"{paper.document}.issued", **facts, corrects=paper.corrects)
         return paper
+
+    def levels(self, lines: Iterable[Line]) -> dict[str, int]:
+        """What lines use of the contract and of their fees, in the prices of each fee."""
+        used: dict[str, int] = {}
+        for line in lines:
+            gross = self.terms.prices_of(line.fee) == "gross"
+            for level in ("contract", self.terms.level_of(line.fee)):
+                used[level] = used.get(level, 0) + line.net + (line.tax if gross else 0)
+        return used
 
     def moved(
         self, up: str, down: str, levels: dict[str, int], invoice: str | None, part: str
@@ -1671,11 +1787,33 @@ class Book:
                 return line
         return None
 
-    def line_at(self, number: str, position: int) -> Billed:
-        for line in self.lines_of(number):
+    def creditable(self, number: str, but: str | None = None) -> list[Billed]:
+        """The lines of a document with what holds keep of each as taken, but for one hold."""
+        lines = self.lines_of(number)
+        for line in lines:
+            kept = [
+                hold
+                for hold in self.holds.values()
+                if (hold.invoice, hold.invoice_line) == (number, line.position) and hold.id != but
+            ]
+            withheld = [hold.left for hold in kept if hold.effect == "withhold_payment"]
+            refundable = sum(hold.held for hold in kept if hold.effect == "reserve_refund")
+            line.taken += sum(withheld, Taxed())
+            if refundable:
+                line.taken += line.next(refundable)
+        return lines
+
+    def line_at(self, number: str, position: int, but: str | None = None) -> Billed:
+        for line in self.creditable(number, but):
             if line.position == position:
                 return line
         raise ValueError(f"{number} has no line {position}")
+
+    def line_held(self, hold: Hold) -> Billed:
+        """The line that a hold is on, with what other holds keep of it as taken."""
+        assert hold.invoice
+        assert hold.invoice_line
+        return self.line_at(hold.invoice, hold.invoice_line, but=hold.id)
 
     def _billed(self, number: str, position: int, line: Line) -> Billed:
         whole, taken = Taxed(line.net - line.deferred, line.tax), Taxed()
@@ -1691,16 +1829,14 @@ class Book:
                     taken += part
         return Billed(number, position, line, whole, taken)
 
-    def part_of_line(self, number: str, position: int, net: int) -> Taxed:
-        """The next part of a line, after what was taken back or is held of it already."""
-        billed = self.line_at(number, position)
-        held = sum(
-            hold.held
+    def unblocked(self, milestone: Json) -> int:
+        """What holds neither keep from being invoiced, nor have forfeited, of a milestone."""
+        blocked = sum(
+            hold.held + hold.forfeited.net
             for hold in self.holds.values()
-            if (hold.invoice, hold.invoice_line) == (number, position)
+            if hold.milestone == milestone["id"]
         )
-        before = billed.taken + next_by_net(billed.whole, billed.taken, held)
-        return next_by_net(billed.whole, before, net)
+        return self.b.minor(milestone["amount"]) - blocked
 
     def outcome(self, request: Json) -> str | None:
         """The document that carries what was decided: a new one, or the invoice it is about."""
@@ -1720,10 +1856,8 @@ class Book:
         decided = instant(request["decided_at"])
         return sum(
             self.b.minor(other["amount"])
-            for other in self.b["requests"]
-            if other["subject"] == hold.id
-            and other["decision"] in ("release", "forfeit")
-            and instant(other["requested_at"]) < decided
+            for other in self.b.asked_of(hold.id)
+            if instant(other["requested_at"]) < decided
             and (other["decided_at"] is None or instant(other["decided_at"]) > decided)
         )
 
@@ -1790,9 +1924,9 @@ class Book:
         """It leaves the hold, and who decided is on record."""
         self._moved(hold, decision, part)
         if decision == "released":
-            hold.released += part.net
+            hold.released += part
         else:
-            hold.forfeited += part.net
+            hold.forfeited += part
         self.decisions.append(
             {
                 "key": self.key,
@@ -1895,7 +2029,7 @@ def _milestone(book: Book, name: str) -> list[Line]:
     """What a milestone bills, without what holds on it have forfeited."""
     claim = f"{book.b.process}.milestone.{name}"
     lines = milestone_lines(book.b, book.terms, name, claim)
-    forfeited = sum(h.forfeited for h in book.holds.values() if h.milestone == name)
+    forfeited = sum(h.forfeited.net for h in book.holds.values() if h.milestone == name)
     return without_forfeited(book.b, lines, forfeited)
 
 
@@ -1929,11 +2063,14 @@ def without_forfeited(b: Bundle, lines: list[Line], forfeited: int) -> list[Line
 
 
 def _evaluated(book: Book, name: str) -> None:
-    """E01, for each fee line of an accepted milestone."""
+    """E01, for each fee line of an accepted milestone; E16, what was forfeited before it was earned."""
     _require_accepted(book, name)
-    lines = _milestone(book, name)
+    lines = milestone_lines(book.b, book.terms, name, f"{book.b.process}.milestone.{name}")
     for fee, net in nets(lines).items():
         book.post("E01", *_earned(net, fee), part=fee)
+    for _, hold in sorted(book.holds.items()):
+        if hold.milestone == name:
+            book.post("E16", *_given_up(hold.forfeited.net, hold), part=hold.id)
     earned = sum(line.net for line in lines)
     book.tell("milestone.evaluated", milestone=name, earned=book.b.plain(earned))
 
@@ -1967,15 +2104,20 @@ def _billed(book: Book, name: str) -> None:
 
 
 def _retain(book: Book, paper: Paper) -> None:
-    """The rate of the base to date, less what was retained, then the limit."""
+    """The rate of the base since it is agreed, less what was retained, at most the base; the limit."""
     retention = book.terms.get("retention")
     if not retention:
         return
-    billed = [each for each in book.papers if each.purpose == "milestone"]
-    parts = [each.of_fee(retention["fee"]) for each in [*billed, paper]]
-    to_date = sum(part.net if retention["base"] == "net" else part.gross for part in parts)
+    agreed = [
+        each
+        for each in [*book.papers, paper]
+        if each.purpose == "milestone"
+        and (book.b.version(each.contract).get("retention") or {}).get("id") == retention["id"]
+    ]
+    parts = [each.of_fee(retention["fee"]) for each in agreed]
+    bases = [part.net if retention["base"] == "net" else part.gross for part in parts]
     kept = sum(each.retained.gross for each in book.papers)
-    part = rounded(to_date * share(retention["rate"])) - kept
+    part = min(rounded(sum(bases) * share(retention["rate"])) - kept, bases[-1])
     if retention.get("limit") is not None:
         fee = one(book.terms["fees"], retention["fee"])
         part = min(part, rounded(book.b.minor(fee["amount"]) * share(retention["limit"])) - kept)
@@ -2076,6 +2218,11 @@ def _struck(net: int, hold: Hold) -> tuple[Posting, Posting]:
     return credit("M40", net, **of), debit("M49", net, **of)
 
 
+def _given_up(net: int, hold: Hold) -> tuple[Posting, Posting]:
+    of = {"fee": hold.fee, "hold": hold.id}
+    return debit(REDUCED, net, **of), credit(UNBILLED, net, **of)
+
+
 def _put(book: Book, hold: Hold, net: int) -> None:
     """A hold that people or a miss place: E14, E31 or E32."""
     hold.clocks = book.terms.get("hold_clocks")
@@ -2085,7 +2232,7 @@ def _put(book: Book, hold: Hold, net: int) -> None:
         return
     assert hold.invoice
     assert hold.invoice_line
-    part = book.part_of_line(hold.invoice, hold.invoice_line, net)
+    part = book.line_at(hold.invoice, hold.invoice_line).next(net)
     if hold.effect == "withhold_payment":
         book.place(hold, part)
         of = {"hold": hold.id, "invoice": hold.invoice}
@@ -2109,10 +2256,7 @@ def _hold_asked(book: Book, request: Json) -> None:
     else:
         milestone = one(book.terms["milestones"], asked["milestone"])
         fee = milestone["fee"]
-        blocked = sum(
-            h.held + h.forfeited for h in book.holds.values() if h.milestone == milestone["id"]
-        )
-        require_part(amount, book.b.minor(milestone["amount"]) - blocked)
+        require_part(amount, book.unblocked(milestone))
     hold = Hold(
         f"{book.b.process}.hold.{asked['hold']}",
         book.terms["approvals"]["clause"],
@@ -2130,7 +2274,7 @@ def _missed(book: Book, name: str) -> None:
     """A hold that placed itself: so many of the last readings miss the limit."""
     clause = one(book.terms.get("miss_holds") or [], name)
     b = book.b
-    readings = b.readings_until(clause["indicator"], book.at)[-clause["of"] :]
+    readings = b.readings_until(clause["indicator"], book.at, book.terms)[-clause["of"] :]
     below, limit = clause["missed"] == "below", Fraction(clause["limit"])
     misses = [
         each
@@ -2151,19 +2295,12 @@ def _missed(book: Book, name: str) -> None:
     )
     if hold.effect == "block_invoicing":
         hold.milestone = milestone["id"]
-        blocked = sum(
-            h.held + h.forfeited for h in book.holds.values() if h.milestone == hold.milestone
-        )
-        room = b.minor(milestone["amount"]) - blocked
+        room = book.unblocked(milestone)
     else:
         key = f"{b.process}.milestone.{milestone['id']}:bill"
         hold.invoice, hold.invoice_line = book.numbers[key, ""]["number"], 1
         billed = book.line_at(hold.invoice, 1)
-        held = sum(
-            h.held for h in book.holds.values() if h.invoice == hold.invoice and h.invoice_line == 1
-        )
-        payable = book.balance(OPEN, invoice=hold.invoice) * billed.whole.net // billed.whole.gross
-        room = min(payable, billed.left.net - held)
+        room = billed.most(billed.left.net, book.balance(OPEN, invoice=hold.invoice)).net
     _put(book, hold, min(amount, room))
 
 
@@ -2231,18 +2368,27 @@ def _by_verdict(book: Book, request: Json, verdict: Json) -> int:
 
 
 def _retention_due(book: Book, hold: Hold, step: str, request: Json) -> int:
-    """Up to and with a step: the share of what was retained, less what was decided."""
+    """Up to and with a step: the share of what was retained, less what was decided.
+
+    What is retained later than that is released as soon; after the last step by that step again, which
+    then has the milestone in its name.
+    """
     b, retention = book.b, book.terms["retention"]
-    (live,) = (b.day(event["occurred_at"]) for _, event in b.events("engagement.went_live"))
+    retained = [each for each in hold.movements if each["movement"] == "placed"]
+    live = b.day(_went_live(b))
     steps = sorted(retention["release"], key=lambda each: later(live, each["after"]))
     names = [each["id"] for each in steps]
+    milestone = retained[-1]["key"].removesuffix(":bill").rpartition(".")[2]
+    if step == f"{names[-1]}-{milestone}":
+        step = names[-1]
     if step not in names:
         raise ValueError(f"{step} is no step of clause {retention['clause']}")
     until = names.index(step)
-    due = b.end_of(later(live, steps[until]["after"]))
+    day = end_of(later(live, steps[until]["after"]), b.zone)
+    due = max(day, *(instant(each["occurred_at"]) for each in retained))
     agree(book.request_at(request) / "requested_at", instant(request["requested_at"]), due)
     cumulative = sum((share(each["share"]) for each in steps[: until + 1]), Fraction(0))
-    return rounded(hold.placed.net * cumulative) - hold.decided - book.reserved(hold, request)
+    return rounded(hold.placed.net * cumulative) - hold.decided.net - book.reserved(hold, request)
 
 
 def _parts_as_lines(book: Book, hold: Hold, parts: Json) -> list[Line]:
@@ -2281,10 +2427,8 @@ def _never_invoiced(book: Book, hold: Hold, part: Taxed, parts: Json) -> str | N
     """E16: the decision is the record; an accepted milestone loses what it had earned."""
     evaluated = f"{book.b.process}.milestone.{hold.milestone}:evaluate"
     earned = any(group["effect_key"] == evaluated for group in book.groups)
-    of, net = {"fee": hold.fee, "hold": hold.id}, part.net if earned else 0
-    book.post(
-        "E16", *_struck(part.net, hold), debit(REDUCED, net, **of), credit(UNBILLED, net, **of)
-    )
+    lost = _given_up(part.net if earned else 0, hold)
+    book.post("E16", *_struck(part.net, hold), *lost)
     return None
 
 
@@ -2319,9 +2463,7 @@ def _final_now(book: Book, hold: Hold, part: Taxed, parts: Json) -> str | None:
 def _claimed_back(book: Book, hold: Hold, part: Taxed, parts: Json) -> str | None:
     """E18: against what is open of the invoice, the rest is the customer's credit."""
     assert hold.invoice
-    assert hold.invoice_line
-    line = book.line_at(hold.invoice, hold.invoice_line)
-    part = next_by_net(line.whole, line.taken, part.net)
+    part = book.line_held(hold).next(part.net)
     settled = book.settled(hold.invoice, part.gross)
     note = _held_credited(book, hold, part, parts)
     book.post(
@@ -2344,9 +2486,7 @@ _FORFEITED = {
 
 def _held_credited(book: Book, hold: Hold, part: Taxed, parts: Json) -> Paper:
     """The credit note over a part of the line that is held, a line for each reason."""
-    assert hold.invoice
-    assert hold.invoice_line
-    line = book.line_at(hold.invoice, hold.invoice_line)
+    line = book.line_held(hold)
     lines, done = [], 0
     for each in parts:
         net = book.b.minor(each["net"])
@@ -2395,7 +2535,7 @@ def _retention_released(book: Book, hold: Hold, part: Taxed) -> str | None:
     reason = _retained_reason(book, part.net, retained)
     line = Line(book.key, hold.fee, retention["clause"], part.net, reason)
     paper = book.issue(book.paper("invoice", "retention", priced(book.b, book.terms, [line])))
-    charged, taxed = _charged(paper), paper.tax
+    charged, taxed = _charged(paper), paper.whole.tax
     for number, net in retained:
         book.post(
             "E10",
@@ -2415,8 +2555,9 @@ def _retention_forfeited(book: Book, hold: Hold, part: Taxed) -> str | None:
     lines = []
     for number, gross in retained:
         billed = [line for line in book.lines_of(number) if line.line.fee == hold.fee]
-        for line, each in _by_what_is_left(billed, gross):
-            lost = Taxed(each.gross, 0) if untaxed else each
+        # Of what is taxed later, nothing was taxed that could be taken; a milestone has one line of a fee.
+        taken = [(billed[0], Taxed(gross, 0))] if untaxed else _by_what_is_left(billed, gross)
+        for line, lost in taken:
             claim = f"{book.key}:{number}/{line.position}"
             reason = _retained_reason(book, lost.net, [(number, gross)])
             lines.append(line.back(lost, claim, hold.clause, reason, untaxed))
@@ -2424,13 +2565,12 @@ def _retention_forfeited(book: Book, hold: Hold, part: Taxed) -> str | None:
     note = book.issue(book.paper("credit_note", "forfeit", lines, corrects=corrects))
     for number, _ in retained:
         own = note.on(number)
-        net, tax = sum(line.net for line in own), sum(line.tax for line in own)
-        of = {"hold": hold.id, "invoice": number}
+        lost, of = total(own), {"hold": hold.id, "invoice": number}
         book.post(
             "E13",
-            debit(REDUCED, net, fee=hold.fee, **of),
+            debit(REDUCED, lost.net, fee=hold.fee, **of),
             *_taken_back(own, number),
-            credit(RETAINED, net + tax, **of),
+            credit(RETAINED, lost.gross, **of),
             part=number,
         )
     return note.number
@@ -2471,12 +2611,11 @@ def _credited(book: Book, code: str, paper: Paper, settled: dict[str, int], *, p
     """E23, E25: on each invoice off what is open, the rest is the customer's credit."""
     for number, paid in settled.items():
         own = paper.on(number)
-        gross = sum(line.net + line.tax for line in own)
         book.post(
             code,
             *_reduced(own, number),
             *_taken_back(own, number),
-            *_given_back(gross, paid, number, paper.number),
+            *_given_back(total(own).gross, paid, number, paper.number),
             part=number if parts else None,
         )
 
@@ -2492,7 +2631,7 @@ def _credit_asked(book: Book, request: Json) -> None:
         raise ValueError(f"{invoice} is credited for {payload['code']}, which it does not bill")
     if of_advance and left is None:
         raise ValueError(f"{invoice} bills an advance that was credited whole")
-    billed = [left] if left else book.lines_of(invoice)
+    billed = [left] if left else book.creditable(invoice)
     lines = _credit_lines(book, billed, payload["lines"], gross, payload["credit"])
     purpose = "advance" if of_advance else "correction"
     paper = book.issue(book.paper("credit_note", purpose, lines, corrects=invoice))
@@ -2516,7 +2655,7 @@ def _dispute_ruled(book: Book, request: Json) -> None:
     at = book.request_at(request) / "payload"
     agree(at, payload, {"disputed": b.plain(disputed), "invoice": invoice})
     agree(At("disputes.json", dispute["id"]), dispute, {"upheld": b.full(upheld)})
-    lines = _credit_lines(book, book.lines_of(invoice), dispute["lines"], upheld, book.key)
+    lines = _credit_lines(book, book.creditable(invoice), dispute["lines"], upheld, book.key)
     paper = book.issue(book.paper("credit_note", "dispute", lines, corrects=invoice))
     book.require_amount(request, paper.net, invoice)
     of = {"invoice": invoice, "item": dispute["id"]}
@@ -2553,7 +2692,7 @@ def _dispute(book: Book) -> None:
     if book.key == dispute["key"]:
         unpaid = book.balance(OPEN, invoice=invoice)
         if dispute["lines"]:
-            lines = [line for line in book.lines_of(invoice) if line.position in dispute["lines"]]
+            lines = [line for line in book.creditable(invoice) if line.position in dispute["lines"]]
             due = min(sum(line.left.gross for line in lines), unpaid)
             agree(At("disputes.json", name) / "amount", dispute["amount"], b.full(due))
         require_part(amount, unpaid)
@@ -2659,13 +2798,10 @@ def _in_turn(
     """A credit over lines in their order, each as far as it and its invoice go."""
     rest = net
     for line in lines:
-        room = rooms[line.number]
-        within = room * line.whole.net // line.whole.gross if line.whole.gross else 0
-        part = next_by_net(line.whole, line.taken, max(min(rest, line.left.net, within), 0))
-        if part.gross > room:
-            part = next_by_net(line.whole, line.taken, part.net - 1)
+        part = line.most(rest, rooms[line.number])
         if part.net > 0:
-            rest, rooms[line.number] = rest - part.net, room - part.gross
+            rest -= part.net
+            rooms[line.number] -= part.gross
             yield line, part
     if rest:
         raise ValueError(f"{rest} minor units more than the invoices have open or paid")
@@ -2679,15 +2815,18 @@ def _rooms(book: Book, numbers: Iterable[str]) -> dict[str, int]:
     }
 
 
+def _settled_of(book: Book, paper: Paper) -> dict[str, int]:
+    """Of each document that it corrects, what was paid before; a note names the one it is about."""
+    numbers = list(dict.fromkeys(line.corrects[0] for line in paper.lines if line.corrects))
+    alone = paper.document == "credit_note" and len(numbers) == 1
+    paper.corrects = numbers[0] if alone else None
+    return {number: book.settled(number, total(paper.on(number)).gross) for number in numbers}
+
+
 def _notes_of(book: Book, lines: list[Line], purpose: str, code: str) -> Paper:
     """One credit note over lines of invoices, and its posting on each."""
-    numbers = list(dict.fromkeys(line.corrects[0] for line in lines if line.corrects))
     paper = book.paper("credit_note", purpose, lines)
-    paper.corrects = numbers[0] if len(numbers) == 1 else None
-    settled = {
-        number: book.settled(number, sum(line.net + line.tax for line in paper.on(number)))
-        for number in numbers
-    }
+    settled = _settled_of(book, paper)
     book.issue(paper)
     _credited(book, code, paper, settled, parts=True)
     return paper
@@ -2705,7 +2844,7 @@ def _service_credited(book: Book, request: Json) -> None:
     if before + amount > limit:
         raise ValueError(f"{b.full(before + amount)} credited, beyond the limit {b.full(limit)}")
     book.require_performance(wanted["invoice"])
-    billed = [line for line in book.lines_of(wanted["invoice"]) if line.line.fee == fee["id"]]
+    billed = [line for line in book.creditable(wanted["invoice"]) if line.line.fee == fee["id"]]
     inputs = [{"value": b.plain(amount)}, {}, {"value": b.plain(before)}]
     lines = [
         line.back(
@@ -2778,22 +2917,13 @@ def _gain_lines(book: Book, amount: int, reason: Json, claim: str) -> list[Line]
     return priced(book.b, book.terms, lines)
 
 
-def _levels(book: Book, lines: list[Line]) -> dict[str, int]:
-    used: dict[str, int] = {}
-    for line in lines:
-        amount = line.net + line.tax if book.terms.prices_of(line.fee) == "gross" else line.net
-        for level in ("contract", book.terms.level_of(line.fee)):
-            used[level] = used.get(level, 0) + amount
-    return used
-
-
 def _gain_reserved(book: Book, request: Json) -> None:
     """E27: what a report would bill is reserved until it is decided."""
     if request["decision"] != "gain_share":
         raise ValueError(f"a request for {request['decision']} posts nothing by itself")
     at = book.request_at(request) / "payload"
     amount, reason = _trued_up(book, request["payload"], at)
-    levels = _levels(book, _gain_lines(book, amount, reason, "proposed"))
+    levels = book.levels(_gain_lines(book, amount, reason, "proposed"))
     stated = {level: book.b.full(part) for level, part in levels.items()}
     agree(at / "levels", request["payload"]["levels"], stated)
     book.moved("M20", "M29", levels, None, "reserved")
@@ -2804,7 +2934,7 @@ def _freed(book: Book, request: Json) -> None:
     book.moved("M29", "M20", levels, None, "freed")
 
 
-def _given_up(book: Book) -> None:
+def _gain_given_up(book: Book) -> None:
     """E27: a report that came to nothing frees what it reserved."""
     for request in book.b["requests"]:
         ended = request["state"] in ("rejected", "expired", "superseded")
@@ -2832,7 +2962,13 @@ def _gain_settled(book: Book, request: Json) -> None:
         ]
         issued.sort(key=lambda paper: (paper.issued_on, paper.number), reverse=True)
         issued.sort(key=lambda paper: paper.purpose != "gain_share")
-        billed = [line for paper in issued for line in book.lines_of(paper.number)]
+        # A share is net: what is priced with its tax inside bears no loss.
+        billed = [
+            line
+            for paper in issued
+            for line in book.creditable(paper.number)
+            if book.terms.prices_of(line.line.fee) == "net"
+        ]
         rooms = _rooms(book, [paper.number for paper in issued])
         lines = [
             line.back(
@@ -2842,6 +2978,13 @@ def _gain_settled(book: Book, request: Json) -> None:
         ]
         _notes_of(book, lines, "gain_share", "E23")
     book.gains.append((payload["period"], b.minor(payload["benefit"]), amount))
+    names = ("period", "benefit", "evidence", "benefit_to_date", "fee_to_date", "amount")
+    whole = {"amount": b.full(amount), "contract": book.terms.name}
+    book.reports.append(
+        {name: payload[name] for name in names}
+        | {"key": book.key, "request": request["id"], "explanation": reason | whole}
+        | {"document": request["document"], "settled_at": request["decided_at"]}
+    )
 
 
 # Change orders.
@@ -2927,7 +3070,7 @@ def _bill_under(book: Book, terms: Terms, root: Paper) -> dict[str, Taxed]:
     else:
         name = root.key.rpartition(":")[0].rpartition(".")[2]
         lines = milestone_lines(book.b, terms, name, root.number)
-        forfeited = sum(h.forfeited for h in book.holds.values() if h.milestone == name)
+        forfeited = sum(h.forfeited.net for h in book.holds.values() if h.milestone == name)
         lines = without_forfeited(book.b, lines, forfeited)
     return {line.fee: Taxed(line.net, line.tax) for line in lines}
 
@@ -2958,17 +3101,12 @@ def _delta(book: Book, name: str, due: list[Due], lower: bool) -> str:
         agree(place / "net", b.full(carried.net), b.full(part.net))
         agree(place / "tax", b.full(carried.tax), b.full(part.tax))
     paper = book.paper("credit_note" if lower else "invoice", "delta", lines)
-    numbers = sorted({line.corrects[0] for line in lines if line.corrects})
-    paper.corrects = numbers[0] if lower and len(numbers) == 1 else None
-    settled = {
-        number: book.settled(number, sum(line.net + line.tax for line in paper.on(number)))
-        for number in numbers
-    }
+    settled = _settled_of(book, paper)
     book.issue(paper)
     book.post("E01", *(each for line in lines for each in _earned(sign * line.net, line.fee)))
     if lower:
-        for number in numbers:
-            _delta_credited(book, paper, number, settled[number])
+        for number, paid in sorted(settled.items()):
+            _delta_credited(book, paper, number, paid)
     else:
         _invoiced(book, paper)
     return paper.number
@@ -2976,12 +3114,10 @@ def _delta(book: Book, name: str, due: list[Due], lower: bool) -> str:
 
 def _delta_credited(book: Book, paper: Paper, number: str, settled: int) -> None:
     """E23: what is earned less is not claimed; what was paid of it is the customer's credit."""
-    own = paper.on(number)
-    gross = sum(line.net + line.tax for line in own)
-    of = {"invoice": number, "item": paper.number}
+    own, of = paper.on(number), {"invoice": number, "item": paper.number}
     book.post(
         "E23",
-        debit(OPEN, settled - gross, **of),
+        debit(OPEN, settled - total(own).gross, **of),
         debit(CUSTOMER, -settled, **of),
         *(debit(UNBILLED, net, fee=fee, invoice=number) for fee, net in nets(own).items()),
         *_taken_back(own, number),
@@ -3012,9 +3148,12 @@ BY_CODE: dict[str, Callable[[Book], None]] = {
     "E08": _paid,
     "E20": _refunded,
     "E21": _dispute,
-    "E27": _given_up,
+    "E27": _gain_given_up,
     "E30": _mirrored,
 }
+
+
+# What comes out of the books.
 
 
 @check(
@@ -3039,7 +3178,7 @@ def _documents(b: Bundle) -> int:
 def _as_text(b: Bundle, paper: Paper) -> Json:
     amounts = {
         "net": paper.net,
-        "tax": paper.tax,
+        "tax": paper.whole.tax,
         "gross": paper.whole.gross,
         "retained": paper.retained.gross,
         "withheld": paper.withheld.gross,
@@ -3114,19 +3253,18 @@ def _holds(b: Bundle) -> int:
         time_only = "time_only" if due.kind == "RETENTION" else "performance"
         first = {"condition": time_only, "placed_at": due.movements[0]["occurred_at"]}
         compared += agree(at, hold, first)
-        extended = [e for _, e in b.events("hold.extended") if e["facts"]["hold"] == due.id]
-        compared += agree(at / "extensions", hold["extensions"], len(extended))
         compared += agree(at / "movements", hold["movements"], due.movements)
         balance = {
             "placed": due.placed.net,
-            "released": due.released,
-            "forfeited": due.forfeited,
+            "released": due.released.net,
+            "forfeited": due.forfeited.net,
             "held": due.held,
-            "reserved": sum(b.minor(r["amount"]) for r in b.pending(due.id)),
+            "reserved": sum(
+                b.minor(each["amount"]) for each in b.asked_of(due.id) if each["state"] == "pending"
+            ),
         }
         stated = {name: b.full(amount) for name, amount in balance.items()}
         compared += agree(at / "balance", hold["balance"], stated)
-        agree(at / "state", hold["state"] == "settled", due.held == 0)
         if balance["reserved"] > due.held:
             raise Differs(at / "balance.reserved", stated["reserved"], f"at most {stated['held']}")
     if missing := known.keys() - {hold["id"] for hold in b["holds"]}:
@@ -3135,25 +3273,176 @@ def _holds(b: Bundle) -> int:
     return compared + agree(At("decisions.json"), b["decisions"], decided)
 
 
+# The clocks of holds, followed through the timeline.
+
+MOVED = ("hold.placed", "hold.released", "hold.forfeited")
+TURNED = (
+    "hold.cure_noticed", "hold.decision_due", "hold.extended", "hold.disputed",
+    "hold.dispute_closed",
+)  # fmt: skip
+"""Events that say until when a hold waits from then on."""
+
+
+@check("each clock of a hold: begun, stopped and ended in working days; what its end decided")
+def _clocks(b: Bundle) -> int:
+    clocks = {hold.id: Clock(b, hold) for hold in b.book.holds.values()}
+    last = {event["facts"]["hold"]: event for _, event in b.events(*MOVED)}
+    compared = 0
+    for at, event in b.events(*MOVED, *TURNED, "approval.requested", "escalation.raised"):
+        facts = event["facts"]
+        hold = facts.get("hold") or facts.get("subject") or event["process"]
+        if hold not in clocks:
+            continue
+        clock = clocks[hold]
+        try:
+            compared += clock.turned(at, event)
+        except ValueError as wrong:
+            raise Differs(at, f"{event['type']}: {wrong}", "what the clause gives") from wrong
+        if event is last[hold] and clock.hold.held == 0:
+            clock.state, clock.due_at = "settled", None
+    for i, hold in enumerate(b["holds"]):
+        compared += clocks[hold["id"]].stands(At("holds.json") / i, hold)
+    return compared
+
+
+@dataclass
+class Clock:
+    """What a hold waits for, and until when; a dispute stops that."""
+
+    b: Bundle
+    hold: Hold
+    state: str = "active"
+    due_at: datetime | None = None
+    disputed_at: datetime | None = None
+    extensions: int = 0
+
+    def turned(self, at: At, event: Json) -> int:
+        """An event of the timeline: whether it could be, and until when the hold waits after it."""
+        when, days = instant(event["occurred_at"]), self.b.working_days(event)
+        match event["type"]:
+            case "hold.placed":
+                if self.hold.clocks and self.hold.clocks["review"]:
+                    self.due_at = days.after(when, self.agreed("review"))
+            case "hold.cure_noticed":
+                self.require("active")
+                self.state, self.due_at = "curing", days.after(when, self.agreed("cure"))
+            case "hold.decision_due":
+                self.require("active", "curing")
+                self.require_end(at / "occurred_at", event["occurred_at"])
+                self.state, self.due_at = "decision_due", days.after(when, self.agreed("decision"))
+            case "hold.extended":
+                self.require("decision_due")
+                clock = "review" if self.hold.clocks["review"] else "decision"
+                self.state, self.due_at = "active", days.after(when, self.agreed(clock))
+                self.extensions += 1
+                if self.extensions > self.hold.clocks["extensions"]:
+                    raise ValueError(f"{self.hold.id} is extended {self.extensions} times")
+            case "hold.disputed":
+                self.require("active", "curing", "decision_due")
+                self.require_running()
+                self.disputed_at = when
+                if self.has_lapsed(event["facts"]["due_at"], when):
+                    self.due_at = None
+                if self.due_at and self.due_at < when:
+                    raise ValueError(f"{self.hold.id} waited until {self.due_at.isoformat()}")
+            case "hold.dispute_closed":
+                if self.disputed_at is None:
+                    raise ValueError(f"{self.hold.id} is not disputed")
+                if self.due_at:
+                    self.due_at = days.after(when, days.between(self.disputed_at, self.due_at))
+                self.disputed_at = None
+            case "escalation.raised" if self.due_at:
+                self.require("decision_due")
+                self.require_end(at / "occurred_at", event["occurred_at"])
+                if not self.is_silent(when):
+                    raise ValueError(f"silence decides: {self.hold.clocks['default']}")
+                self.due_at = None
+            case "approval.requested":
+                return self.decided_alone(self.b.book.asked[event["facts"]["request"]])
+        told = event["type"] in TURNED
+        return self.is_due(at / "facts.due_at", event["facts"]["due_at"]) if told else 0
+
+    def decided_alone(self, request: Json) -> int:
+        """By silence when the last clock ends, by a step of the retention, by a cure in time."""
+        what = request["effect_key"].removeprefix(f"{self.hold.id}:")
+        at = self.b.book.request_at(request)
+        if str(request["decided_by"]).startswith("clause:"):
+            self.require_running()
+            if what == "default":
+                self.require("decision_due")
+                self.require_end(at / "requested_at", request["requested_at"])
+                default = self.hold.clocks["default"]
+                return 1 + agree(at / "decision", request["decision"], default)
+        if what.startswith("cured:") and request["requested_by"].startswith("clause:"):
+            self.require("curing")
+            if not self.due_at or self.due_at < instant(request["requested_at"]):
+                raise Differs(at / "requested_at", request["requested_at"], f"by {self.due_at}")
+            return 1
+        return 0
+
+    def is_silent(self, ended: datetime) -> bool:
+        """Whether the end of the last clock decides nothing: so agreed, or people are asked for it."""
+        asked = any(
+            instant(request["requested_at"]) <= ended
+            and (request["decided_at"] is None or instant(request["decided_at"]) >= ended)
+            for request in self.b.asked_of(self.hold.id)
+        )
+        return asked or self.hold.clocks["default"] == "escalate"
+
+    def has_lapsed(self, stated: str | None, by: datetime | None = None) -> bool:
+        """Its last clock has ended and decided nothing, though no escalation is told before."""
+        if stated or self.state != "decision_due" or self.due_at is None:
+            return False
+        return (by is None or self.due_at <= by) and self.is_silent(self.due_at)
+
+    def stands(self, at: At, hold: Json) -> int:
+        """Where all that was told leaves it."""
+        if self.due_at and self.has_lapsed(hold["due_at"]):
+            ended = self.due_at.isoformat()
+            self.b.notes.append(f"{at / 'due_at'}: the end at {ended}, not in the timeline yet")
+            self.due_at = None
+        compared = agree(at, hold, {"state": self.state, "extensions": self.extensions})
+        disputed_at = hold["disputed_at"] and instant(hold["disputed_at"])
+        compared += agree(at / "disputed_at", disputed_at, self.disputed_at)
+        return compared + self.is_due(at / "due_at", hold["due_at"])
+
+    def is_due(self, at: At, stated: str | None) -> int:
+        return agree(at, stated and instant(stated), self.due_at)
+
+    def agreed(self, clock: str) -> int:
+        """Its working days."""
+        days = int((self.hold.clocks or {}).get(clock) or 0)
+        if not days:
+            raise ValueError(f"{self.hold.id} has no {clock} clock")
+        return days
+
+    def require(self, *states: str) -> None:
+        if self.state not in states:
+            raise ValueError(f"{self.hold.id} is {self.state}, not {' or '.join(states)}")
+
+    def require_running(self) -> None:
+        if self.disputed_at:
+            raise ValueError(f"{self.hold.id} is disputed since {self.disputed_at.isoformat()}")
+
+    def require_end(self, at: At, when: str) -> None:
+        """It comes when the clock has ended, and not while a dispute stops it."""
+        self.require_running()
+        agree(at, instant(when), self.due_at)
+
+
+# The rest of what comes out of the books.
+
+
 @check("each report of a benefit: benefit and fee to date, and what it changed")
 def _gain_shares(b: Bundle) -> int:
-    """Once more from the reports alone: those that changed nothing have posted nothing."""
-    compared, book = 0, Book(b)
+    compared, due = 0, {report["key"]: report for report in b.book.reports}
     for i, report in enumerate(b["gain_share"]):
         at = At("gain_share.json") / i
-        book.terms = b.terms_at(report["settled_at"])
-        request = book.asked[report["request"]]
-        names = ("period", "benefit", "evidence", "benefit_to_date", "fee_to_date", "amount")
-        compared += agree(at, report, {name: request["payload"][name] for name in names})
-        compared += agree(at / "key", report["key"], request["effect_key"])
-        amount, reason = _trued_up(book, report, at)
-        whole = {"amount": b.full(amount), "contract": book.terms.name}
-        told = {"document": request["document"], "settled_at": request["decided_at"]}
-        compared += agree(at, report, {"explanation": reason | whole} | told)
-        book.gains.append((report["period"], b.minor(report["benefit"]), amount))
-    settled = {k for k, r in book.requests.items() if r["decision"] == "gain_share"}
-    keys = [report["key"] for report in b["gain_share"]]
-    return compared + agree(At("gain_share.json", "keys"), sorted(keys), sorted(settled))
+        if report["key"] not in due:
+            raise Differs(at / "key", report["key"], "a report that people approved")
+        compared += agree(at, report, due[report["key"]])
+    keys = sorted(report["key"] for report in b["gain_share"])
+    return compared + agree(At("gain_share.json", "keys"), keys, sorted(due))
 
 
 MONEY_TOLD = (
@@ -3167,13 +3456,7 @@ MONEY_TOLD = (
     "the timeline tells of each document, hold, decision and payment, in the order of the journal"
 )
 def _told(b: Bundle) -> int:
-    keys = {group["key"] for group in b["journal"]["groups"]}
-    found = [
-        (at, event)
-        for at, event in b.events(*MONEY_TOLD)
-        # A receipt that is reversed belongs to no engagement.
-        if event["type"] != "posting.reversed" or event["facts"]["group"] in keys
-    ]
+    found = [(At("timeline.json") / i, b["timeline"][i]) for i in money_told(b)]
     compared, told = 0, list[Json]()
     for due in b.book.told:
         if due in told and not (found and matches(found[0][1], due)):
@@ -3187,6 +3470,18 @@ def _told(b: Bundle) -> int:
         at, event = found[0]
         raise Differs(at, event["type"], "no such event")
     return compared
+
+
+def money_told(b: Bundle) -> list[int]:
+    """Where the timeline tells of money."""
+    keys = {group["key"] for group in b["journal"]["groups"]}
+    return [
+        i
+        for i, event in enumerate(b["timeline"])
+        # A receipt that is reversed belongs to no engagement.
+        if event["type"] in MONEY_TOLD
+        and (event["type"] != "posting.reversed" or event["facts"]["group"] in keys)
+    ]
 
 
 def matches(found: Json, expected: Json) -> bool:
@@ -3260,8 +3555,7 @@ def _accounts(b: Bundle) -> int:
         {"account": code, "debit": b.full(debits[code]), "credit": b.full(credits[code])}
         for code in sorted({*debits, *credits})
     ]
-    compared = agree(At("journal.json") / "balances", b["journal"]["balances"], stated)
-    return compared
+    return agree(At("journal.json") / "balances", b["journal"]["balances"], stated)
 
 
 @check("the final account: the fee, what was earned outright, what the bet gave and took")
@@ -3270,8 +3564,8 @@ def _final(b: Bundle) -> int:
     account = {
         "fee": sum(b.minor(each["amount"]) for each in b.terms["fees"]),
         "fixed": _earned_outright(b),
-        "released": sum(hold.released for hold in bets),
-        "forfeited": sum(hold.forfeited for hold in bets),
+        "released": sum(hold.released.net for hold in bets),
+        "forfeited": sum(hold.forfeited.net for hold in bets),
     }
     for at, event in b.events("engagement.closed"):
         stated = {name: b.plain(amount) for name, amount in account.items()}
@@ -3292,7 +3586,39 @@ def _earned_outright(b: Bundle) -> int:
         sign = 1 if paper.document == "invoice" else -1
         for line in paper.lines if paper.purpose in ("milestone", "delta") else ():
             inside += sign * line.tax if b.terms.prices_of(line.fee) == "gross" else 0
-    return sums["C"] - sums["D"] + inside
+    return sums["C"] - sums["D"] + inside + sum(_forgone(b, each) for each in b.terms["milestones"])
+
+
+def _forgone(b: Bundle, milestone: Json) -> int:
+    """The tax inside what was forfeited before it was invoiced, which stands on no document."""
+    holds = [hold for hold in b.book.holds.values() if hold.milestone == milestone["id"]]
+    process = f"{b.process}.milestone.{milestone['id']}"
+    first = [
+        b.minor(line["amount"])
+        for group in b.book.groups
+        if group["effect_key"] == f"{process}:evaluate" and group["code"] == "E01"
+        for line in group["postings"]
+        if line["account"] == FIXED and line["fee"] == milestone["fee"]
+    ]
+    inside = b.terms.prices_of(milestone["fee"]) == "gross"
+    if not (inside and first and any(hold.forfeited.net for hold in holds)):
+        return 0
+    roots = [paper for paper in b.book.papers if paper.key == f"{process}:bill"]
+    own = [
+        line
+        for root in roots
+        for paper in b.book.papers
+        if paper.document == "invoice" and paper.purpose in ("milestone", "delta")
+        for line in b.book.lines_of(paper.number)
+        if line.line.fee == milestone["fee"]
+        and root.number in (paper.number, (line.line.corrects or ("",))[0])
+    ]
+    # Its tax, and what change orders made of it since.
+    billed = sum(line.whole.gross for line in own)
+    at_first = sum(
+        line.net for root in roots for line in root.lines if line.fee == milestone["fee"]
+    )
+    return b.minor(milestone["amount"]) - first[0] - (billed - at_first)
 
 
 # The program.

@@ -25,8 +25,8 @@ from tollkeeper.printing.model import (
     Signed,
     TaxGroup,
 )
-from tollkeeper.queries import Row, snapshot
-from tollkeeper.queries import money as amount
+from tollkeeper.views.base import Row, snapshot
+from tollkeeper.views.base import money as amount
 
 PAYMENT_TERMS = "PMT"
 """UNTDID 4451: payment information, as an electronic invoice states a retention."""

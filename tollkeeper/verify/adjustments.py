@@ -10,8 +10,8 @@ from lifecycle.gain_share import Report, benefit_to_date, fee_to_date
 from lifecycle.invoice import Purpose
 from lifecycle.service_credits import limit
 from lifecycle.tax import Taxed
-from tollkeeper.queries import Row
 from tollkeeper.verify.core import amount_of, contract_from, differs, invariant, zero
+from tollkeeper.views.base import Row
 
 LEVELS = """
     select e.engagement_id as name, c.document->>'currency' as currency,
@@ -163,15 +163,23 @@ def _gain_share_true_ups(row: Row) -> Iterator[str]:
 @invariant(
     "service-credits-within-limit",
     "E25",
-    "Service credits, granted and asked for, stay within their share of the fee",
+    "Service credits, granted and asked for, stay within the share of the fee that was agreed then",
     """
-    select e.engagement_id as name, q.currency, c.document::text as contract,
-           sum(q.amount_minor) as granted_minor
-    from approval_request q join engagement e using (engagement_id)
-    join contract_version c
-      on c.contract_id = e.contract_id and c.version = e.contract_version
+    select q.engagement_id as name, q.currency, agreed.contract,
+           sum(q.amount_minor) over (partition by q.engagement_id order by asked.id) as granted_minor
+    from approval_request q
+    join event asked
+      on asked.type = 'approval.requested' and asked.facts->>'request' = q.request_id
+    cross join lateral (  -- in force by the event before it
+        select c.document::text as contract
+        from event t join contract_version c
+          on t.facts->>'contract' = c.contract_id || '@v' || c.version
+        where t.engagement_id = q.engagement_id and t.id < asked.id
+          and t.type in ('engagement.opened', 'change_order.applied')
+        order by t.id desc limit 1
+    ) agreed
     where q.decision = 'service_credit' and q.state in ('pending', 'approved')
-    group by e.engagement_id, q.currency, c.document order by e.engagement_id
+    order by asked.id
     """,
 )
 def _service_credits_within_limit(row: Row) -> Iterator[str]:

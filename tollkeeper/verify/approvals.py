@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from activities.approvals import read_request
+from activities.books.requests import read_request
 from contracts.contract import Contract
 from lifecycle.approval import (
     Request,
@@ -12,8 +12,8 @@ from lifecycle.approval import (
     needed,
     with_authority,
 )
-from tollkeeper.queries import Row
 from tollkeeper.verify.core import contract_from, differs, invariant
+from tollkeeper.views.base import Row
 
 
 @invariant(

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from activities.books.seals import POSTINGS, content
 from lifecycle.books import Month, link
-from tollkeeper.queries import Row
 from tollkeeper.verify.core import differs, invariant
+from tollkeeper.views.base import Row
 
 
 @invariant(

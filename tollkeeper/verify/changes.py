@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from contracts.money import Money
 from lifecycle.change_order import Bill, billed_as, billed_of
-from tollkeeper.queries import Row
 from tollkeeper.verify.core import amount_of, contract_from, differs, invariant
+from tollkeeper.views.base import Row
 
 
 @invariant(

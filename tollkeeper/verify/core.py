@@ -16,7 +16,7 @@ from contracts.errors import EngagementError
 from contracts.fields import canonical
 from contracts.indicators import Indicator
 from contracts.money import Money
-from tollkeeper.queries import Row, money, snapshot
+from tollkeeper.views.base import Row, money, snapshot
 
 SECONDS = 600.0
 """Longest wait for the next rows of a check; a sum over a whole ledger takes its time."""

@@ -5,8 +5,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from lifecycle.invoice import retention_now
-from tollkeeper.queries import Row
 from tollkeeper.verify.core import amount_of, contract_from, differs, invariant, zero
+from tollkeeper.views.base import Row
 
 
 @invariant(

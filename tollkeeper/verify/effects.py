@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tollkeeper.queries import Row
 from tollkeeper.verify.core import amount_of, differs, invariant, text_of
+from tollkeeper.views.base import Row
 
 
 @invariant(

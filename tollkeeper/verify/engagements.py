@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from contracts.explanation import Explanation
-from tollkeeper.queries import Row, money
 from tollkeeper.verify.core import amount_of, contract_from, differs, digest_of, invariant, zero
+from tollkeeper.views.base import Row, money
 
 
 @invariant(

@@ -8,9 +8,8 @@ from contracts.contract import SettlementWindow, TrendWindow
 from contracts.money import Money
 from lifecycle.bet import Reading, Verdict, assess, read_trends, reading_for
 from lifecycle.hold import HoldState
-from lifecycle.ledger import tax_of_part
 from lifecycle.orders import Assessed, TrendRead
-from tollkeeper.queries import Row
+from lifecycle.tax import Taxed, net_part
 from tollkeeper.verify.core import (
     amount_of,
     contract_from,
@@ -20,6 +19,7 @@ from tollkeeper.verify.core import (
     invariant,
     zero,
 )
+from tollkeeper.views.base import Row
 
 
 @invariant(
@@ -98,19 +98,17 @@ def _holds_in_ledger(row: Row) -> Iterator[str]:
     """,
 )
 def _tax_by_parts(row: Row) -> Iterator[str]:
-    nothing = zero(row)
-    placed, tax, decided = nothing, nothing, nothing
+    placed = decided = Taxed(zero(row), zero(row))
     for stored in row["movements"] or ():
         net, inside = (
             Money(stored[f"{name}_minor"], row["currency"]) for name in ("amount", "tax")
         )
         if stored["movement"] == "placed":
-            placed, tax = placed + net, tax + inside
+            placed = Taxed(placed.net + net, placed.tax + inside)
             continue
-        yield from differs(
-            f"tax of {stored['key']}", inside, tax_of_part(tax, placed, decided, net)
-        )
-        decided += net
+        due = net_part(placed, decided, net)
+        yield from differs(f"tax of {stored['key']}", inside, due.tax)
+        decided = Taxed(decided.net + net, decided.tax + inside)
 
 
 @invariant(

@@ -7,8 +7,8 @@ from typing import Any
 from activities.books.journal import digest
 from contracts.money import Money
 from lifecycle.ledger import Group, Posting
-from tollkeeper.queries import Row
 from tollkeeper.verify.core import amount_of, differs, invariant, zero
+from tollkeeper.views.base import Row
 
 GROUPS = """
     select g.key || ' (group ' || g.id || ')' as name, g.code, g.digest,

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tollkeeper.queries import Row
 from tollkeeper.verify.core import amount_of, differs, invariant
+from tollkeeper.views.base import Row
 
 SIGNED = "case p.side when 'C' then p.amount_minor else -p.amount_minor end"
 STANDS = """
@@ -118,6 +118,23 @@ def _credit_covers_refunds(row: Row) -> Iterator[str]:
     credit, reserved = amount_of(row, "credit"), amount_of(row, "reserved")
     if credit.minor < 0 or (credit.minor and credit.minor < reserved.minor):
         yield f"found {credit} {row['currency']} left, expected at least the {reserved} reserved"
+
+
+@invariant(
+    "open-credit-kept",
+    "c.5-22",
+    "What is kept as open credit is what the postings leave of each receipt and credit note",
+    """
+    select book || ' book, customer ' || customer || ', ' || source as name, currency,
+           coalesce(kept.credit_minor, 0) as kept_minor,
+           coalesce(posted.credit_minor, 0) as posted_minor
+    from (select * from customer_credit where credit_minor <> 0) posted
+    full join open_credit kept using (book, customer, source, currency)
+    order by book, customer, source
+    """,
+)
+def _open_credit_kept(row: Row) -> Iterator[str]:
+    yield from differs("kept", amount_of(row, "kept"), amount_of(row, "posted"))
 
 
 @invariant(

@@ -6,10 +6,11 @@ from typing import Any
 from pydantic import computed_field
 
 from activities.postgres import Pool
+from contracts.fields import short_id
 from contracts.money import Money
 from lifecycle.approval import RequestState
 from lifecycle.caps import Level
-from tollkeeper.queries import Row, View, contract_of, money, snapshot
+from tollkeeper.views.base import Row, View, contract_of, money, snapshot
 
 
 class Cap(Level):
@@ -35,7 +36,7 @@ class Asked(View):
     @property
     def name(self) -> str:
         """As people call it in a command."""
-        return self.request.rpartition(".")[2]
+        return short_id(self.request)
 
 
 class GainShareReport(Asked):

@@ -3,13 +3,15 @@
 from datetime import datetime
 from typing import Any
 
-from activities.approvals import read_request
+from activities.books.requests import read_request
 from activities.postgres import Pool
 from contracts.commercial import Decision
 from contracts.errors import NotFound
+from contracts.fields import short_id
 from contracts.money import Money
 from lifecycle.approval import RequestState, missing
-from tollkeeper.queries import View, contract_of, snapshot
+from lifecycle.tax import Prices
+from tollkeeper.views.base import View, contract_of, snapshot
 
 
 class Approval(View):
@@ -22,6 +24,8 @@ class Approval(View):
     decision: Decision
     subject: str
     amount: Money
+    basis: Prices
+    """Whether `amount` is net or gross."""
     state: RequestState
     requested_by: str
     requested_at: datetime
@@ -72,6 +76,7 @@ async def approvals(
                     engagement=request.engagement_id,
                     timezone=contract.timezone,
                     amount=request.amount,
+                    basis=request.basis,
                     can_sign=tuple(missing(request, contract)) if open_ else (),
                     document=row["document"],
                 )
@@ -89,7 +94,7 @@ async def approval(pool: Pool, engagement_id: str, request: str) -> Approval:
     for each in found:
         if each.id in {request, f"eng.{engagement_id}.request.{request}"}:
             return each
-    known = ", ".join(each.id.rpartition(".")[2] for each in found)
+    known = ", ".join(short_id(each.id) for each in found)
     raise NotFound(
         f"found request {request!r}, expected one of engagement {engagement_id}: {known or 'none'}"
     )

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from activities.postgres import Pool
 from contracts.setting import Book
 from lifecycle.books import Month
-from tollkeeper.queries import View, snapshot
+from tollkeeper.views.base import View, snapshot
 
 
 class Period(View):

@@ -3,15 +3,16 @@
 from datetime import date
 
 from activities.agreement import agreement
-from activities.approvals import read_request
+from activities.books.requests import read_request
 from activities.change_orders import priced
 from activities.postgres import Pool, transaction
 from contracts.contract import Contract
 from contracts.errors import EngagementError, NotFound, Unavailable
+from contracts.fields import short_id
 from contracts.money import Money
 from lifecycle.approval import Request, RequestState
 from lifecycle.change_order import Pricing
-from tollkeeper.queries import Row, View, snapshot
+from tollkeeper.views.base import Row, View, snapshot
 
 SUBMITTED, ONE_SIDE = "submitted", "signed by one"
 ENDED = {
@@ -59,7 +60,11 @@ async def what_if(
     """
     async with transaction(pool) as connection:
         terms = await agreement(connection, engagement_id)
-        return await priced(connection, terms, contract, retroactive=retroactive)
+        now = await connection.fetchval(
+            "select coalesce(clock_now, now()) from engagement where engagement_id = $1",
+            engagement_id,
+        )
+        return await priced(connection, terms, contract, retroactive=retroactive, at=now)
 
 
 async def change_orders(pool: Pool, engagement_id: str | None = None) -> list[ChangeOrder]:
@@ -78,7 +83,7 @@ async def change_order(pool: Pool, engagement_id: str, change: str) -> ChangeOrd
     for row, request in found:
         if row["change_id"] in named:
             return await _detail(pool, row, request)
-    known = ", ".join(row["change_id"].rpartition(".")[2] for row, _ in found)
+    known = ", ".join(short_id(row["change_id"]) for row, _ in found)
     raise NotFound(
         f"found change order {change!r}, expected one of engagement {engagement_id}: "
         f"{known or 'none'}"

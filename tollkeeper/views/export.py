@@ -8,8 +8,7 @@ from enum import StrEnum
 import asyncpg
 from pydantic import BaseModel, ConfigDict
 
-from activities.export import message
-from activities.export.port import Listed
+from activities.export.port import Listed, message
 from activities.postgres import Pool, transaction
 from contracts.errors import NotFound
 from contracts.money import MINOR_DIGITS, Money, parse_amount

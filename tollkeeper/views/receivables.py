@@ -18,7 +18,7 @@ from lifecycle.receivables import (
     age,
     still_due,
 )
-from tollkeeper.queries import Row, View, money, snapshot
+from tollkeeper.views.base import Row, View, money, snapshot
 
 
 class ReceiptOnRecord(View):

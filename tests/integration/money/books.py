@@ -26,7 +26,11 @@ async def written(
     async with transaction(pool) as connection:
         engagement = await _engagement(connection, book)
         await connection.execute(
-            "insert into effect (key, digest, result, engagement_id) values ($1, '', '{}', $2)",
+            """
+            insert into effect
+                (key, digest, kind, actor, occurred_at, content, result, engagement_id)
+            values ($1, '', 'bill_milestone', 'eng.E1', now(), '{}', '{}', $2)
+            """,
             number,
             engagement,
         )

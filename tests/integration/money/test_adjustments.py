@@ -42,9 +42,9 @@ from lifecycle.orders.approvals import (
 )
 from lifecycle.receivables import BankReceipt
 from tests.integration.conftest import Story
-from tollkeeper.queries import DocumentDetail, invoice
 from tollkeeper.verify import verify
 from tollkeeper.views.adjustments import caps, gain_share_reports, service_credits
+from tollkeeper.views.documents import DocumentDetail, invoice
 
 
 def cny(major: int) -> Money:
@@ -230,7 +230,7 @@ async def test_an_amendment_lowers_a_level_as_far_as_it_is_not_used(one, ceiling
             lower = Ceiling(clause="3.9", level="project", amount=cny(ceiling))
             contract = terms.contract.model_copy(update={"ceilings": (lower,)})
             await authorise(connection, order, replace(terms, contract=contract), terms.contract)
-            await write_effect(connection, order.key, "", Done(), one.id)
+            await write_effect(connection, order, order.activity(), "{}", Done())
 
     if left is None:
         with pytest.raises(CapExceeded, match=r"fee:project: .* the -10000\.00 that is left"):

@@ -23,8 +23,8 @@ from tests.integration.money.test_adjustments import CLAUSES, advanced, is_verif
 from tests.integration.money.test_change_order import Desk, read
 from tollkeeper.bundle import bundle
 from tollkeeper.independent import verify
-from tollkeeper.queries import invoice
 from tollkeeper.signing import signer_of
+from tollkeeper.views.documents import invoice
 from tollkeeper.why_not import why_not
 
 MICRO, ADVANCE = "QM-INV-2024-000001", "QM-INV-2024-000002"

@@ -16,7 +16,7 @@ from activities.approvals import Approvals
 from activities.books.journal import Journal, digest, post_to
 from activities.books.seals import GROUP, POSTING, head_of, seal
 from activities.closing import Books
-from activities.postgres import Connection, Pool, once, transaction
+from activities.postgres import Connection, Pool, once, transaction, write_effect
 from contracts.errors import (
     NotAuthorised,
     NotFound,
@@ -75,7 +75,8 @@ async def booked(
     engagement_id: str | None = None,
 ) -> str:
     """Post a group in a transaction of its own; its key."""
-    posting, group = order(Booking, key, day), group or some_money(key)
+    posting = order(Booking, key, day, engagement_id=engagement_id or "")
+    group = group or some_money(key)
     where = Journal(book, entity, "HD", date.fromisoformat(day), engagement_id)
 
     async def effect(connection: Connection) -> Done:
@@ -209,14 +210,11 @@ async def test_a_close_that_is_not_possible_says_why_and_writes_nothing(
 @asynccontextmanager
 async def not_committed(pool: Pool, key: str, day: str):
     """A posting whose transaction is open until the block ends."""
-    posting = order(Booking, key, day)
+    posting = order(Booking, key, day, engagement_id="")
     where = Journal(Book.LIVE, "QM", "HD", date.fromisoformat(day))
 
     async with transaction(pool) as connection:
-        await connection.execute(
-            "insert into effect (key, digest, result, engagement_id) values ($1, '', '{}', 'E1')",
-            key,
-        )
+        await write_effect(connection, posting, posting.activity(), "{}", Done())
         await post_to(connection, posting, where, some_money(key))
         yield
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from activities.postgres import Pool
 from contracts.contract import Contract
 from contracts.setting import ClockKind
 from tests.forgery import Alter, contents, forged, forged_all, place_of_refusal, refusal, said
 from tests.integration.conftest import Databases
+from tests.integration.money import test_adjustments as adjustments
+from tests.integration.money import test_change_order as changes
 from tests.integration.money.everything import Everything, Told, agreed
 from tollkeeper.bundle import bundle
 from tollkeeper.independent import verify
@@ -55,6 +58,25 @@ def test_the_story_has_every_code_that_is_posted_in_an_engagement(everything: by
     never = {"E04", "E07", "E29"}
     expected = {f"E{number:02}" for number in range(1, 34)} - elsewhere - never
     assert {group["code"] for group in journal["groups"]} == expected
+
+
+async def test_what_changes_no_amount_is_recomputed_with_what_builds_on_it(
+    pool: Pool, key_account: Contract, signer: Signer
+) -> None:
+    """It posts nothing: the change order after it, and the benefit to date, were refused."""
+    one = Told(pool, agreed(key_account), "E1", ClockKind.TEST)
+    desk = changes.Desk(one)
+    await one.opened()
+    await one.consulted()
+    await one.proceeded()
+    longer = one.contract.approvals.model_copy(update={"expire_after": 12})
+    second = changes.read(changes.amended(one.contract), approvals=longer)
+    await desk.agreed("CO1", second)
+    await desk.agreed("CO2", changes.amended(second, "2024-12-06", M2="280000.07"))
+    await adjustments.settled(one, "Q1", 70_000)
+    await adjustments.settled(one, "Q2", 700_000)
+    assert await pool.fetchval("select count(*) from journal_group where code = 'E24'") == 1
+    assert "values agree" in said(await bundle(pool, "E1", signer))[-1]
 
 
 # Altered.

@@ -13,23 +13,29 @@ from activities.change_orders import ChangeOrders
 from activities.receivables.credits import request_credit
 from activities.receivables.receipts import take_in
 from contracts.calendar import Period
-from contracts.commercial import Authority, Retention, RetentionStep
+from contracts.commercial import Authority, HoldEffect, Retention, RetentionStep
 from contracts.contract import Contract, MilestoneLine, Tax
 from contracts.document import read_contract
 from contracts.errors import EngagementError, NotAuthorised, TransitionError
 from contracts.fields import Title
 from contracts.money import Money, parse_amount
-from contracts.setting import Book
+from contracts.setting import Book, ClockKind
 from lifecycle.approval import RequestState
+from lifecycle.orders import PlaceHoldback
 from lifecycle.orders.approvals import RejectRequest, SignRequest
 from lifecycle.orders.change_orders import ApplyChange, ProposeChange
 from lifecycle.orders.receivables import CreditReason, RequestCredit
 from lifecycle.receivables import BankReceipt
+from tests.forgery import said
 from tests.integration.conftest import EXAMPLES, example
+from tests.integration.money import everything
+from tollkeeper.bundle import bundle
 from tollkeeper.cli.change_order import printed
-from tollkeeper.queries import balances, invoice, invoices
+from tollkeeper.signing import signer_of
 from tollkeeper.verify import verify
 from tollkeeper.views.change_orders import what_if
+from tollkeeper.views.documents import invoice, invoices
+from tollkeeper.views.ledger import balances
 
 
 def cny(amount: str) -> Money:
@@ -86,11 +92,17 @@ class Desk:
         }
 
     async def propose(
-        self, name: str, contract: Contract, *, retroactive: bool = False, by: str = "chen.yu"
+        self,
+        name: str,
+        contract: Contract,
+        *,
+        retroactive: bool = False,
+        by: str = "chen.yu",
+        day: str = "2024-12-05",
     ) -> Any:
         return await self.changes.propose_change(
             ProposeChange(
-                **self.about(f"eng.{self.id}.request.{name}", "2024-12-05", by),
+                **self.about(f"eng.{self.id}.request.{name}", day, by),
                 change=name,
                 contract=contract,
                 retroactive=retroactive,
@@ -111,7 +123,7 @@ class Desk:
     async def agreed(
         self, name: str, contract: Contract, *, retroactive: bool = False, day: str = "2024-12-06"
     ) -> Any:
-        await self.propose(name, contract, retroactive=retroactive)
+        await self.propose(name, contract, retroactive=retroactive, day=day)
         await self.sign(name, "gao.feng", day)
         return await self.sign(name, "sun.hao", day)
 
@@ -483,3 +495,99 @@ async def test_a_delta_retains_nothing_and_leaves_what_is_retained(desk, pool, c
         await one.propose("CO3", read(amended(second), version=4, retention=None))
     with pytest.raises(TransitionError, match="expected at most"):
         await one.agreed("CO4", amended(amended(second), M1="0.01"), retroactive=True)
+
+
+# After the go-live milestone.
+
+
+def grown(contract: Contract, day: str = "2024-12-06", **amounts: str) -> Contract:
+    """The next version, whose holdback is the same share of a fee that is another."""
+    changed = amended(contract, day, **amounts)
+    micro, project = changed.fees
+    rest = sum(terms.amount.minor for terms in changed.milestones)
+    total = Money(int(rest / (1 - contract.holdback.rate)), "CNY")
+    fees = (micro, project.model_copy(update={"amount": total}))
+    return read(changed, fees=fees, holdback=contract.holdback)
+
+
+@pytest.mark.parametrize("effect", list(HoldEffect))
+async def test_the_holdback_may_change_until_every_milestone_is_accepted(
+    desk, pool, contract, effect
+):
+    """Measured since the 2nd, of an amount that was agreed on the 6th: it is placed on the 6th."""
+    one = await desk(
+        read(contract, holdback=contract.holdback.model_copy(update={"effect": effect}))
+    )
+    for name in ("M1", "M2", "M4"):
+        await one.story.delivered(name, "2024-12-02")
+    # M1, billed, 20,000 more; M3, open, 50,000 more; 70 % of 1,900,000 in all, 30 % at stake.
+    second = grown(one.story.contract, M1="380000.00", M3="410000.00")
+    assert str(second.fees[1].amount) == "1900000.00"
+    done = await one.agreed("CO1", second, retroactive=True)
+    assert str((await invoice(pool, done.document)).net) == "20000.00"
+    await one.story.delivered("M3", "2024-12-20")
+    with pytest.raises(TransitionError, match=r"every milestone is accepted, and it is being"):
+        await one.propose("CO2", grown(second, M1="390000.00"), day="2024-12-21")
+    order = one.story.bet_order(PlaceHoldback, "place", "2024-12-02")
+    placed = await one.story.holdbacks.place_holdback(order)
+    assert await one.story.holdbacks.place_holdback(order) == placed
+    assert str(placed.amount) == "570000.00"
+    assert await pool.fetchval("select placed_at from hold") == at("2024-12-06")
+    if placed.invoice:
+        bill = await invoice(pool, placed.invoice)
+        assert (bill.issued_on, bill.contract) == (date(2024, 12, 6), second.reference())
+    await one.story.trend_read()
+    await one.story.settled("W6")
+    await one.story.settled("W12")
+    account = await one.story.closed()
+    assert (str(account.fee), str(account.fixed)) == ("2000000.00", "1430000.00")
+    await sound(pool)
+
+
+async def test_the_holdback_stays_when_a_window_is_over_before_all_is_accepted(
+    desk, pool, contract
+):
+    one = await desk()
+    await one.story.delivered("M4", "2025-01-15")
+    second = grown(contract, "2025-07-15", M3="410000.00")
+    over = r"for window W6 is over, and what it wins or loses is known; with another rate it stays"
+    await one.propose("CO1", second, day="2025-07-15")
+    await one.sign("CO1", "gao.feng", "2025-07-15")
+    with pytest.raises(TransitionError, match=over):
+        await one.sign("CO1", "sun.hao", "2025-07-16")
+    await what_if(pool, "E1", second, retroactive=False)
+    await pool.execute("update engagement set clock_now = $1", at("2025-07-16"))
+    with pytest.raises(TransitionError, match=over):
+        await what_if(pool, "E1", second, retroactive=False)
+    await sound(pool)
+
+
+async def test_a_window_that_waited_for_its_readings_is_explained_under_the_version_in_force(
+    pool, contract, tmp_path
+):
+    """W6 ended before the change order and was assessed after it: its bundle was refused."""
+    one = everything.Told(pool, contract, "E1", ClockKind.TEST)
+    await one.live()
+    second = amended(contract, "2025-07-20", M1="380000.00")
+    await Desk(one).agreed("CO1", second, retroactive=True, day="2025-07-20")
+    released, _ = await one.settled("W6")
+    assert released.document
+    assert (await invoice(pool, released.document)).contract == second.reference()
+    await sound(pool)
+    signer = signer_of(tmp_path)
+    said(await bundle(pool, "E1", signer), signer.fingerprint)
+
+
+async def test_what_is_at_stake_is_an_amount_whose_rate_follows_the_fee(desk, pool, contract):
+    one = await desk()
+    for name in ("M1", "M2", "M3", "M4"):
+        await one.story.delivered(name, "2024-12-02")
+    await one.story.placed()
+    with pytest.raises(TransitionError, match=r"found 548571\.43, expected 540000\.00 on the same"):
+        await one.propose("CO1", grown(contract, M1="380000.00"))
+    await one.agreed("CO1", amended(contract, M1="380000.00"), retroactive=True)
+    await one.story.settled("W6")
+    await one.story.settled("W12")
+    account = await one.story.closed()
+    assert (str(account.fee), str(account.fixed)) == ("1920000.00", "1380000.00")
+    await sound(pool)

@@ -21,8 +21,11 @@ from lifecycle.ledger import credit_applied, credited, received
 from lifecycle.orders import Billed, Done, Order
 from lifecycle.orders.adjustments import IssueAdvance
 from tests.integration.conftest import Story
-from tollkeeper.queries import balances, explain, holds, invoice, invoices
 from tollkeeper.verify import verify
+from tollkeeper.views.documents import invoice, invoices
+from tollkeeper.views.explained import explain
+from tollkeeper.views.holds import holds
+from tollkeeper.views.ledger import balances
 
 STEP = RetentionStep(id="R1Y", clause="7.2", after=Period.parse("P1Y"), share=Fraction(1))
 RETENTION = Retention(

@@ -17,8 +17,8 @@ import httpx
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.export import Export, message, other_side
-from activities.export.port import Endpoint
+from activities.export.delivery import Export, other_side
+from activities.export.port import Endpoint, message
 from activities.export.signature import read_secrets
 from activities.postgres import Pool
 from contracts.errors import KeyReused, TermsError, Unavailable
@@ -154,7 +154,8 @@ async def test_a_lost_answer_and_a_second_attempt_make_one_document(pool, receiv
 async def test_other_content_under_a_key_is_refused_for_good(pool, receiver, deliver):
     await written(pool, ONE)
     receiver.take(ONE, b'{"gross": "1.00", "currency": "CNY"}')
-    with pytest.raises(KeyReused, match=f"invoice {ONE} is there with other content"):
+    told = f"invoice {ONE} is there with other content: .*; expected sha256 [0-9a-f]{{64}}"
+    with pytest.raises(KeyReused, match=told):
         await deliver(endpoint(receiver), ONE)
     assert await failed(pool, Book.LIVE) == [ONE]
     assert receiver.received[ONE]["gross"] == "1.00"
@@ -291,10 +292,13 @@ def _full(_: int) -> None:
 async def test_a_file_with_other_content_is_never_overwritten(pool, tmp_path, deliver):
     await written(pool, ONE)
     file = tmp_path / f"invoice-{ONE}.json"
-    file.write_bytes(b"{}")
-    with pytest.raises(KeyReused, match=r"found other content in .*invoice-QM-INV"):
+    file.write_bytes(b'{"gross": "1.00"}')
+    told = (
+        r"found other content in .*invoice-QM-INV.*, written 20.* UTC\): gross: 1\.00 on record, "
+    )
+    with pytest.raises(KeyReused, match=told):
         await deliver(folder_of(tmp_path), ONE)
-    assert file.read_bytes() == b"{}"
+    assert file.read_bytes() == b'{"gross": "1.00"}'
     assert [row.state for row in await pending(pool, Book.LIVE)] == [State.FAILED]
 
 

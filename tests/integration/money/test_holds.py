@@ -50,12 +50,17 @@ from lifecycle.orders.holds import (
     PlaceHold,
     ServeCureNotice,
 )
+from tests.forgery import said
 from tests.integration.conftest import Story
 from tests.integration.money import everything
 from tests.integration.money.house import House
-from tollkeeper.queries import balances, holds, invoices
+from tollkeeper.bundle import bundle
+from tollkeeper.signing import signer_of
 from tollkeeper.verify import verify
-from tollkeeper.views.approvals import approval
+from tollkeeper.views.approvals import approval, approvals
+from tollkeeper.views.documents import invoices
+from tollkeeper.views.holds import holds
+from tollkeeper.views.ledger import balances
 
 NET = "360000.00"
 CLOCKS = HoldClocks(clause="8.3", review=20, cure=10, decision=5, default="escalate", extensions=1)
@@ -387,7 +392,9 @@ async def test_a_dispute_stops_the_clock_and_gives_back_the_working_days_that_we
     assert closed.due_at.date().isoformat() == "2025-02-24"
 
 
-async def test_silence_decides_as_the_clause_says(story, contract, pool):
+@pytest.fixture
+async def silent(story, contract):
+    """A hold of 100,000.00 that is to be decided; silence forfeits it."""
     clocks = CLOCKS.model_copy(update={"default": "forfeit"})
     one = story("E1", contract.model_copy(update={"hold_clocks": clocks}))
     await one.opened()
@@ -397,6 +404,11 @@ async def test_silence_decides_as_the_clause_says(story, contract, pool):
     await desk.place("H1", "100000.00", milestone="M1")
     await desk.signed_by_two("place-H1")
     await desk.clock_ended("H1")
+    return desk
+
+
+async def test_silence_decides_as_the_clause_says(silent, pool):
+    desk = silent
     settled = await desk.clock_ended("H1")
     assert settled.state is HoldState.SETTLED
     row = await pool.fetchrow("select * from decision_record")
@@ -405,6 +417,35 @@ async def test_silence_decides_as_the_clause_says(story, contract, pool):
         "forfeited",
         10_000_000,
     )
+
+
+async def test_silence_decides_what_nobody_asked_for_and_leaves_the_rest_to_those_who_were_asked(
+    silent, pool
+):
+    """Its clock stood in the past, and its process would have asked for that for ever."""
+    await silent.decide(Decision.RELEASE, "H1", "40000.00", "R1", day="2025-01-07")
+    decided = await silent.clock_ended("H1")
+    assert (decided.state, decided.due_at) == (HoldState.DECISION_DUE, None)
+    left = await held(pool, "H1")
+    assert (str(left.forfeited), str(left.reserved)) == ("60000.00", "40000.00")
+    await silent.signed_by_two("R1", "2025-01-20")
+    assert (await held(pool, "H1")).state is HoldState.SETTLED
+    assert await sound(pool)
+
+
+async def test_two_disputes_of_one_kind_at_one_instant_are_two_events(desk, pool):
+    """The second was taken for the first, and the timeline lacked it."""
+    await desk.place("H1", "100000.00", milestone="M1")
+    await desk.signed_by_two("place-H1", "2024-12-06")
+    for number in ("D1", "D2"):
+        about = desk.about(f"{desk.hold('H1')}:dispute:{number}", "2024-12-16", "li.wei")
+        dispute = DisputeHold(**about, hold=desk.hold("H1"), reason="no basis")
+        await desk.holds.dispute_hold(dispute)
+        about = desk.about(f"{desk.hold('H1')}:dispute:{number}:close", "2024-12-16", "li.wei")
+        close = CloseHoldDispute(**about, hold=desk.hold("H1"), ruling="basis found")
+        await desk.holds.close_hold_dispute(close)
+    told = await pool.fetch("select type from event where type like 'hold.dispute%' order by id")
+    assert [row["type"] for row in told] == ["hold.disputed", "hold.dispute_closed"] * 2
 
 
 async def test_more_time_is_given_as_often_as_the_clause_allows(desk):
@@ -555,6 +596,48 @@ async def test_what_is_retained_after_all_was_released_can_be_decided_again(pool
     await desk.decide(Decision.RELEASE, "RT1", "13500.00", "R2", day="2024-12-13")
     await desk.signed_by_two("R2", day="2024-12-13")
     assert (await held(pool, "RT1")).state is HoldState.SETTLED
+
+
+async def test_what_is_retained_after_the_last_step_is_released_by_it_as_soon(
+    pool, contract, tmp_path
+):
+    """Nobody was to decide about it, and no step was to come."""
+    one = retaining(pool, contract, R3M=("P3M", "1/2"), R6M=("P6M", "1/2"))
+    desk, blocked = Desk(one), ("M1", "M2", "M3")
+    await one.opened()
+    await one.consulted()
+    await one.proceeded()
+    with pytest.raises(TransitionError, match="which the contract's own decisions use"):
+        await desk.place("H9", "1.00", milestone="M4", request="R6M-M4")
+    for name in blocked:
+        amount = str(one.contract.milestone(name).amount)
+        await desk.place(f"H-{name}", amount, milestone=name)
+        await desk.signed_by_two(f"place-H-{name}")
+    for milestone in one.contract.milestones:
+        await one.delivered(milestone.id, "2025-01-15" if milestone.go_live else "2024-12-06")
+    await one.placed()
+    await desk.clock_ended("RT1")
+
+    async def billed(name: str, day: str) -> Any:
+        amount = str(one.contract.milestone(name).amount)
+        await desk.decide(Decision.RELEASE, f"H-{name}", amount, f"free-{name}", day)
+        await desk.signed_by_two(f"free-{name}", day)
+        await one.billing.bill_milestone(
+            one.milestone(name, "2024-12-06").model_copy(update={"at": at(day)})
+        )
+        return (await desk.look("RT1")).due_at
+
+    # Between the steps it waits for the next one; after the last it waits no longer, each time.
+    assert await billed("M1", "2025-05-12") == end_of("2025-07-15")
+    await desk.clock_ended("RT1")
+    for name in ("M2", "M3"):
+        assert await billed(name, "2025-08-18") == at("2025-08-18")
+        assert (await desk.clock_ended("RT1")).state is HoldState.SETTLED
+    asked = [each.id for each in await approvals(pool, "E1") if each.decided_by == "clause:7.2"]
+    assert asked == [desk.request(step) for step in ("R3M", "R6M", "R6M-M2", "R6M-M3")]
+    assert await sound(pool)
+    signer = signer_of(tmp_path)
+    said(await bundle(pool, "E1", signer), signer.fingerprint)
 
 
 async def test_a_reading_is_taken_after_the_release_of_a_cured_hold_was_turned_down(pool, contract):

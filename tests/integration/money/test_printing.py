@@ -14,7 +14,7 @@ from contracts.money import Money
 from tollkeeper.printing.model import Paper
 from tollkeeper.printing.render import render
 from tollkeeper.printing.stored import decision, document
-from tollkeeper.queries import invoices
+from tollkeeper.views.documents import invoices
 
 
 @pytest.fixture(scope="session")

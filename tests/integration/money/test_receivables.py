@@ -12,6 +12,7 @@ from activities.export.port import Endpoint
 from activities.postgres import Pool
 from activities.receivables.receipts import take_in
 from activities.receivables.refunds import Refunds
+from contracts.commercial import Decision
 from contracts.errors import KeyReused, NotAuthorised, NotFound, TermsError, TransitionError
 from contracts.events import EventType
 from contracts.money import Money
@@ -23,9 +24,11 @@ from lifecycle.receivables import Age, DisputeState, RefundState
 from tests.integration.conftest import Story
 from tests.integration.money.house import M1, M2, MICRO, NOW, House, came, invoiced, yuan
 from tests.provider import paying
-from tollkeeper.queries import timeline
 from tollkeeper.verify import verify
+from tollkeeper.views.approvals import approvals
+from tollkeeper.views.engagements import timeline
 from tollkeeper.views.receivables import ageing, disputes, receipt, receipts, refunds
+from tollkeeper.why_not import why_not
 
 
 @pytest.fixture
@@ -401,6 +404,22 @@ async def test_a_credit_is_taken_off_what_is_open_and_what_is_paid_becomes_credi
     assert (await house.applied(note, M1)).amount == yuan(33_000)
     await house.signed(await house.credit("C3", MICRO, 53_000))
     assert await is_verified(house.pool)
+
+
+async def test_each_request_says_whether_its_amount_is_net_or_gross(house):
+    """All three are put in gross; of 106.00, 6.00 is tax."""
+    await house.took(came("TX1", 1_000))
+    await house.credit("C1", MICRO, 106)
+    await house.write_off("W1", MICRO, 106)
+    await house.refund("R1", "QM/CN62/TX1", 106)
+    asked = [(each.decision, each.amount, each.basis) for each in await approvals(house.pool)]
+    assert asked == [
+        (Decision.CREDIT, yuan(100), "net"),
+        (Decision.REFUND, yuan(106), "gross"),
+        (Decision.WRITE_OFF, yuan(106), "gross"),
+    ]
+    found = await why_not(house.pool, "E1")
+    assert [(each.decision, each.amount, each.basis) for each in found.asked] == asked
 
 
 async def test_what_is_disputed_is_not_credited_beside_its_ruling(house):

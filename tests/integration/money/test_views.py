@@ -11,8 +11,10 @@ from lifecycle.orders import Wait
 from tests.integration.conftest import Databases
 from tests.integration.money import test_holds as holds
 from tests.integration.money.everything import Told, agreed
-from tollkeeper.queries import engagements, explain, money_table
 from tollkeeper.verify import verify
+from tollkeeper.views.engagements import engagements
+from tollkeeper.views.explained import explain
+from tollkeeper.views.ledger import money_table
 
 
 @pytest.fixture(scope="module")

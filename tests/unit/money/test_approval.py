@@ -76,6 +76,12 @@ def says(text: str) -> str:
 # What is signed.
 
 
+@pytest.mark.parametrize("decision", Decision)
+def test_what_is_owed_or_was_paid_is_decided_gross_and_what_is_of_a_fee_net(decision):
+    gross = {Decision.WRITE_OFF, Decision.REFUND, Decision.REVERSAL}
+    assert request(decision=decision).basis == ("gross" if decision in gross else "net")
+
+
 def test_the_digest_is_of_the_canonical_text_whatever_the_order_of_the_keys():
     text = '{"amount":"100000.00 CNY","hold":"eng.E7.hold.H1"}'
     assert digest_of(PAYLOAD) == sha256(text.encode()).hexdigest()
@@ -210,6 +216,13 @@ def test_who_could_still_sign_is_neither_who_asked_nor_who_has_signed():
     assert missing(signed(R1, "gao.feng"), AGREED) == ["li.wei"]
     assert missing(signed(R1, "gao.feng", "li.wei"), AGREED) == []
     assert missing(request(amount=cny("600000.00")), AGREED) == ["gao.feng"]
+
+
+def test_once_a_side_has_signed_a_change_order_the_other_one_is_waited_for():
+    both = request(decision=Decision.CHANGE_ORDER, requested_by="wang.fang", amount=cny("1000.00"))
+    assert missing(both, AGREED) == ["gao.feng", "li.wei", "sun.hao", "chen.yu"]
+    assert missing(signed(both, "li.wei"), AGREED) == ["sun.hao", "chen.yu"]
+    assert missing(signed(both, "li.wei", "chen.yu"), AGREED) == []
 
 
 PEOPLE = ["gao.feng", "li.wei", "sun.hao", "chen.yu", "wang.fang"]

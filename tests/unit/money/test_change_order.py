@@ -525,7 +525,7 @@ def test_a_delta_is_on_one_side_of_zero_net_and_with_its_tax() -> None:
 def standing(**update: Any) -> Standing:
     settled: dict[str, Any] = {
         "closed": False,
-        "live": False,
+        "staked": None,
         "begun": (Phase.CONSULTING,),
         "handed_in": frozenset(),
         "accepted": frozenset(),
@@ -585,8 +585,13 @@ REFUSED = [
     (changed(bets=()), {"in_use": {"bets": "it is staked"}}, "bets: found it changed.*staked"),
     (
         changed(holdback=CONTRACT.holdback.model_copy(update={"rate": Fraction(1, 10)})),
-        {"live": True},
-        "holdback HB1: found 180000.00, expected the 540000.00 that is staked",
+        {"staked": "it is placed"},
+        r"HB1: found 180000\.00, expected 540000\.00 on the same terms, for it is placed; with another rate",
+    ),
+    (
+        changed(holdback=CONTRACT.holdback.model_copy(update={"clause": "5.2"})),
+        {"staked": "window W6 is over"},
+        r"HB1: found other terms, expected 540000\.00 on the same terms, for window W6 is over",
     ),
     (
         changed(tax=CONTRACT.tax.model_copy(update={"rate": Fraction(13, 100)})),
@@ -638,7 +643,10 @@ REFUSED = [
     ),
     (
         changed(milestones=added(Phase.DESIGN_BUILD)),
-        {"begun": (Phase.CONSULTING, Phase.DESIGN_BUILD), "live": True},
+        {
+            "begun": (Phase.CONSULTING, Phase.DESIGN_BUILD),
+            "accepted": frozenset({"M1", "M2", "M3", "M4"}),
+        },
         "M9: found it added to design_build, which is over",
     ),
     (changed(milestones=added(Phase.DESIGN_BUILD)), {"retired": frozenset({"M9"})}, "added again"),
@@ -658,6 +666,30 @@ ALLOWED = [
     (changed(milestones=added(Phase.DESIGN_BUILD)), M1_BILLED, False),
     (changed(milestones=added(Phase.CONSULTING)), {}, False),
     (changed(bets=()), {}, False),
+    (
+        changed(holdback=CONTRACT.holdback.model_copy(update={"rate": Fraction(1, 10)})),
+        {"accepted": frozenset({"M1", "M4"})},
+        False,
+    ),
+    (
+        changed(milestones=added(Phase.DESIGN_BUILD)),
+        {
+            "begun": (Phase.CONSULTING, Phase.DESIGN_BUILD),
+            "accepted": frozenset({"M1", "M2", "M4"}),
+        },
+        False,
+    ),
+    (
+        changed(
+            fees=(
+                CONTRACT.fees[0],
+                CONTRACT.fees[1].model_copy(update={"amount": cny("1820000.00")}),
+            ),
+            holdback=CONTRACT.holdback.model_copy(update={"rate": Fraction(54, 182)}),
+        ),
+        {"staked": "it is placed"},
+        False,
+    ),
 ]
 
 

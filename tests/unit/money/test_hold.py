@@ -40,6 +40,7 @@ H1 = Hold(
     milestone="M1",
     placed=cny("540000.00"),
     placed_tax=NONE,
+    decided_tax=NONE,
     released=cny("243000.00"),
     forfeited=cny("81000.00"),
     reserved=cny("16000.00"),

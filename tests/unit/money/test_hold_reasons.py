@@ -32,6 +32,7 @@ RT1 = Hold(
     fee="project",
     placed=cny("105000.01"),
     placed_tax=NONE,
+    decided_tax=NONE,
     released=NONE,
     forfeited=NONE,
     reserved=NONE,

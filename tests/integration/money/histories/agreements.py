@@ -59,6 +59,16 @@ def with_clauses(name: str, **clauses: Any) -> Contract:
     return read_contract(json.dumps(document), name)
 
 
+KEY_ACCOUNT = example("key-account.yaml").model_dump(mode="json")
+LICENCES = KEY_ACCOUNT["fees"][1] | {
+    "id": "licences",
+    "clause": "3.9",
+    "amount": "20000.05 CNY",
+    "tax": "CN-VAT-13",
+    "prices": "gross",
+}
+LICENSED = KEY_ACCOUNT["milestones"][1] | {"id": "L1", "fee": "licences", "amount": "20000.05 CNY"}
+
 AGREEMENTS = {
     "blocked": with_clauses("key-account.yaml", hold_clocks=CLOCKS | {"default": "escalate"}),
     "withheld": with_clauses(
@@ -73,6 +83,9 @@ AGREEMENTS = {
         "key-account.yaml",
         id="KA-2024-019",
         holdback={"effect": "reserve_refund"},
+        fees=[*KEY_ACCOUNT["fees"], LICENCES],
+        milestones=[*KEY_ACCOUNT["milestones"][:2], LICENSED, *KEY_ACCOUNT["milestones"][2:]],
+        taxes=[{"clause": "3.4", "code": "CN-VAT-13", "rate": "13%"}],
         hold_clocks=CLOCKS | {"default": "forfeit"},
         retention=RETENTION,
         payment={"clause": "3.6", "days": 30},

@@ -640,7 +640,7 @@ class Histories(RuleBasedStateMachine):
             indicator=name,
             measured_on=day,
             value=round(value, 4),
-            sample=500,
+            sample=1_000,
             source="CRM",
             evidence="sha256:1",
         )

@@ -39,6 +39,7 @@ create table engagement (                  -- projection
     foreign key (contract_id, contract_version) references contract_version,
     check ((clock = 'test') = (clock_now is not null))
 );
+create index engagement_open on engagement (phase, book) where closed_at is null;
 
 create table process (                     -- projection: one row a workflow, with what it waits for
     workflow_id   text primary key,
@@ -53,13 +54,19 @@ create table process (                     -- projection: one row a workflow, wi
     due_at        timestamptz,
     overdue       boolean not null default false,
     seq           integer not null,
-    finished      boolean not null default false
+    finished      boolean not null default false,
+    listening     boolean not null generated always as (    -- to news from the books
+        not finished and (
+            kind in ('hold', 'request')
+            or coalesce(waiting_for in ('hold', 'approval', 'readings'), false)
+        )
+    ) stored
 );
 create index process_by_engagement on process (engagement_id) where not finished;
 
 create table event (                       -- written once
     id            bigint generated always as identity primary key,
-    key           text not null unique,    -- the process and the digest of what happened
+    key           text not null unique,    -- the process and a digest of what happened
     engagement_id text not null references engagement,
     workflow_id   text not null,
     type          text not null,
@@ -73,10 +80,21 @@ create index event_by_engagement on event (engagement_id, id);
 
 create table effect (                      -- written once: what makes a second run a no-op
     key           text primary key,
-    digest        text not null,
+    digest        text not null,           -- of the content
+    kind          text not null,           -- what was done: open_dispute, request_refund, release, ...
+    actor         text not null,           -- a person, a clause or a process
+    occurred_at   timestamptz not null,
+    content       text not null,           -- what was ordered, for whoever comes with other content
     result        jsonb not null,
     engagement_id text not null,
     booked_at     timestamptz not null default now()
+);
+
+create table news (                        -- what the processes of an engagement have not been told of yet
+    engagement_id text not null references engagement,
+    id            bigint generated always as identity,
+    booked_at     timestamptz not null default now(),
+    primary key (engagement_id, id)
 );
 
 select written_once('contract_version');

@@ -64,6 +64,7 @@ create table hold (                        -- state, flags and clocks change by 
 create index hold_by_engagement on hold (engagement_id);
 create index hold_by_milestone on hold (engagement_id, milestone) where milestone is not null;
 create index hold_by_invoice on hold (invoice) where invoice is not null;
+create index hold_open on hold (hold_id) where state not in ('settled', 'cancelled');
 
 create table hold_movement (               -- written once
     id           bigint generated always as identity primary key,

@@ -50,6 +50,7 @@ create table journal_group (               -- written once
 create index journal_group_by_engagement on journal_group (engagement_id);
 create index journal_group_by_effect on journal_group (effect_key);
 create index journal_group_by_day on journal_group (book, entity, effective_on);
+create index journal_group_by_booking on journal_group (book, booked_at);
 
 create table posting (                     -- written once
     group_id     bigint not null references journal_group,

@@ -52,7 +52,8 @@ $$;
 -- What an engagement earned outright, in the contract's prices: with its tax where a fee line has it inside.
 -- A right to claim back (E32) and its end (E19) leave it as it is.
 create view fixed_fee as
-    select e.engagement_id, c.document->>'currency' as currency, (earned.minor + inside.minor)::bigint as fixed_minor
+    select e.engagement_id, c.document->>'currency' as currency,
+           (earned.minor + inside.minor + forgone.minor)::bigint as fixed_minor
     from engagement e
     join contract_version c on c.contract_id = e.contract_id and c.version = e.contract_version
     cross join lateral (
@@ -66,4 +67,33 @@ create view fixed_fee as
         join invoice i using (number)
         join jsonb_array_elements(c.document->'fees') f on f->>'id' = l.fee and f->>'prices' = 'gross'
         where i.engagement_id = e.engagement_id and i.purpose in ('milestone', 'delta')
-    ) inside;
+    ) inside
+    -- What was forfeited before it was invoiced has no document: its tax is the rest of the price.
+    cross join lateral (
+        select coalesce(sum(
+            translate(split_part(m->>'amount', ' ', 1), '.', '')::bigint - first.net_minor - billed.minor
+        ), 0) as minor
+        from jsonb_array_elements(c.document->'milestones') m
+        join jsonb_array_elements(c.document->'fees') f on f->>'id' = m->>'fee' and f->>'prices' = 'gross'
+        join lateral (
+            select p.amount_minor as net_minor
+            from journal_group g join posting p on p.group_id = g.id and p.account = '4000'
+            where g.effect_key = format('eng.%s.milestone.%s:evaluate', e.engagement_id, m->>'id')
+              and g.code = 'E01' and p.fee = m->>'fee'
+        ) first on true
+        cross join lateral (  -- its tax, and what change orders made of both
+            select coalesce(sum(b.net_minor + b.tax_minor) - max(of_m.net_minor), 0) as minor
+            from invoice_line of_m
+            join invoice_line l on (of_m.number, of_m.line)
+                in ((l.number, l.line), (l.corrects_number, l.corrects_line))
+            join invoice i on i.number = l.number
+            join billed_line b on (b.number, b.line) = (l.number, l.line)
+            where of_m.claim = format('eng.%s.milestone.%s', e.engagement_id, m->>'id')
+              and i.document = 'invoice' and i.purpose in ('milestone', 'delta')
+        ) billed
+        where exists (
+            select from hold_balance h
+            where h.engagement_id = e.engagement_id and h.milestone = m->>'id'
+              and h.effect = 'block_invoicing' and h.forfeited_minor > 0
+        )
+    ) forgone;

@@ -46,7 +46,7 @@ create table refund (                      -- its state changes by compare-and-s
     key           text not null references effect deferrable initially deferred
 );
 create index refund_by_source on refund (source);
-create index refund_in_flight on refund (state) where state not in ('confirmed', 'failed');
+create index refund_in_flight on refund (source) where state not in ('confirmed', 'failed');
 create index refund_waiting on refund (refund_id) where state = 'approved' and started_at is null;
 
 create table dispute (                     -- its state changes once, by compare-and-set
@@ -72,9 +72,7 @@ create table dispute (                     -- its state changes once, by compare
 create index dispute_by_invoice on dispute (invoice);
 create index dispute_by_engagement on dispute (engagement_id);
 
--- With all that a balance is made of: the table itself need not be read for what is left of each source.
-create index posting_of_credit on posting (item, currency) include (side, amount_minor, group_id)
-    where account = '2300';
+create index posting_of_credit on posting (item) where account = '2300';
 
 -- Customer credit by where it comes from: a refund takes from its source.
 create view customer_credit as
@@ -93,6 +91,34 @@ create view customer_credit as
         where p.account = '2300'
         group by g.book, g.customer, p.currency, coalesce(r.source, p.item)
     ) m;
+
+-- What of that is not used up, kept by the postings themselves: the sums above read the whole journal.
+create table open_credit (                 -- projection
+    source       text not null,
+    currency     char(3) not null,
+    book         text not null check (book in ('live', 'sandbox')),
+    customer     text not null,
+    credit_minor bigint not null,
+    primary key (source, currency)
+);
+
+create function keep_open_credit() returns trigger language plpgsql as $$
+declare
+    of_source text := coalesce((select source from refund where refund_id = new.item), new.item);
+begin
+    insert into open_credit as kept (source, currency, book, customer, credit_minor)
+    select of_source, new.currency, book, customer,
+           case new.side when 'C' then new.amount_minor else -new.amount_minor end
+    from journal_group where id = new.group_id
+    on conflict (source, currency) do update
+        set credit_minor = kept.credit_minor + excluded.credit_minor, customer = excluded.customer;
+    delete from open_credit
+    where source = of_source and currency = new.currency and credit_minor = 0;
+    return null;
+end $$;
+
+create trigger keeps_open_credit after insert on posting
+    for each row when (new.account = '2300') execute function keep_open_credit();
 
 select written_once('receipt');
 select written_once('receipt_customer');
