@@ -55,14 +55,22 @@ class InFolder:
 
 def _reused(message: Message, path: Path, there: bytes) -> KeyReused:
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    try:
-        told = f": {told_apart(json.loads(there), json.loads(message.body))}"
-    except ValueError:
-        told = ""
     return KeyReused(
         f"{message}: found other content in {path} (sha256 {sha256(there).hexdigest()}, written "
-        f"{written:%Y-%m-%d %H:%M} UTC){told}; expected sha256 {message.sha256}"
+        f"{written:%Y-%m-%d %H:%M} UTC){_told_apart(there, message.body)}; expected sha256 "
+        f"{message.sha256}"
     )
+
+
+def _told_apart(there: bytes, given: bytes) -> str:
+    """What a file says otherwise, if it is a document at all."""
+    try:
+        found, ours = json.loads(there), json.loads(given)
+    except ValueError:
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    return f": {told_apart(found, {name: ours[name] for name in found if name in ours})}"
 
 
 def file_name(message: Message) -> str:

@@ -24,6 +24,7 @@ SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(sha256(b"docs/cli.md").dige
 VARYING = (
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),  # chosen at each start
     (re.compile(r"\S+ \S+ +failed +\S+ \S+"), "failed"),  # deliveries are of today
+    (re.compile(r"written \S+ \S+ UTC"), "written"),
 )
 
 # The demo and a hundred commands are played before the first test begins.

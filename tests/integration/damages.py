@@ -288,21 +288,21 @@ DAMAGES = [
     ),
     (
         "retained-and-withheld",
-        "update invoice set advance_minor = advance_minor + 1 where number = 'QM-INV-2024-000016'",
+        "update invoice set advance_minor = advance_minor + 1 where number = 'QM-INV-2024-000017'",
         "found advance",
     ),
     (
         "advances-in-ledger",
-        "update invoice set advance_minor = advance_minor + 1 where number = 'QM-INV-2024-000016'",
-        "QM-INV-2024-000014: found left 0.00, expected -0.01",
+        "update invoice set advance_minor = advance_minor + 1 where number = 'QM-INV-2024-000017'",
+        "QM-INV-2024-000015: found left 0.00, expected -0.01",
     ),
     (
         "advances-in-ledger",
         """
         update invoice set advance_minor = advance_minor + 1, advance_tax_minor = advance_tax_minor + 1
-        where number = 'QM-INV-2024-000016'
+        where number = 'QM-INV-2024-000017'
         """,
-        "QM-INV-2024-000014: found 0.01 more tax deducted and credited than invoiced",
+        "QM-INV-2024-000015: found 0.01 more tax deducted and credited than invoiced",
     ),
     (
         "retention-to-date",
@@ -528,7 +528,7 @@ DAMAGES = [
         update invoice_line set net_minor = net_minor + 1
         where number = (select invoice from change_order) and line = 1
         """,
-        "QM-INV-2024-000015: found project billed and corrected to 370000.11, expected 370000.10",
+        "QM-INV-2024-000016: found project billed and corrected to 370000.11, expected 370000.10",
     ),
     (
         "changes-billed",
@@ -536,7 +536,7 @@ DAMAGES = [
         update invoice_line set tax_minor = tax_minor + 1
         where number = (select invoice from change_order) and line = 1
         """,
-        "QM-INV-2024-000015: found a delta of tax CN-VAT-6 that is off by 1, expected 0",
+        "QM-INV-2024-000016: found a delta of tax CN-VAT-6 that is off by 1, expected 0",
     ),
     (
         "periods-closed",
@@ -579,33 +579,33 @@ DAMAGES = [
         update posting set amount_minor = 1
         where group_id = (
             select id from journal_group
-            where key = 'QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30'
+            where key = 'QM/CN62/TX4:apply:1:E08:QM-INV-2024-000017:reversed:E30'
         )
         """,
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found the postings "
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000017:reversed:E30: found the postings "
         "['2300|C|1|CNY|",
     ),
     (
         "reversals-mirror",
         "update journal_group set code = 'E08' where reverses is not null",
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found the code E08, expected E30",
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000017:reversed:E30: found the code E08, expected E30",
     ),
     (
         "reversals-mirror",
         "update journal_group set reverses = null where code = 'E30'",
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found no group that it "
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000017:reversed:E30: found no group that it "
         "reverses, expected one",
     ),
     (
         "reversals-mirror",
         "update journal_group set customer = 'another' where code = 'E30'",
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found the customer another, "
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000017:reversed:E30: found the customer another, "
         "expected HD",
     ),
     (
         "reversals-mirror",
         "update journal_group set code = 'E30' where code = 'E08'",
-        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000016:reversed:E30: found a reversal reversed, "
+        "QM/CN62/TX4:apply:1:E08:QM-INV-2024-000017:reversed:E30: found a reversal reversed, "
         "expected none",
     ),
     (
