@@ -17,7 +17,7 @@ schemes: .venv/run.stamp ## settle the contracts of examples/schemes, compare wi
 	@$(PY) -m tests.schemes
 
 test: .venv/dev.stamp ## run the tests
-	@.venv/bin/pytest
+	@.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 nightly: .venv/dev.stamp ## try 5,000 long random histories of every command about money
 	@TOLLKEEPER_HISTORIES=nightly .venv/bin/pytest -s tests/integration/money/histories

@@ -15,7 +15,6 @@ from activities.receivables.receipts import take_in
 from contracts.calendar import Period
 from contracts.commercial import Authority, HoldEffect, Retention, RetentionStep
 from contracts.contract import Contract, MilestoneLine, Tax
-from contracts.document import read_contract
 from contracts.errors import EngagementError, NotAuthorised, TransitionError
 from contracts.fields import Title
 from contracts.money import Money, parse_amount
@@ -27,10 +26,8 @@ from lifecycle.orders.change_orders import ApplyChange, ProposeChange
 from lifecycle.orders.receivables import CreditReason, RequestCredit
 from lifecycle.receivables import BankReceipt
 from tests.forgery import said
-from tests.integration.conftest import EXAMPLES, example
 from tests.integration.money import everything
 from tollkeeper.bundle import bundle
-from tollkeeper.cli.change_order import printed
 from tollkeeper.signing import signer_of
 from tollkeeper.verify import verify
 from tollkeeper.views.change_orders import what_if
@@ -427,25 +424,6 @@ async def test_fifty_signatures_at_once_apply_it_once(desk, pool, contract):
     deltas = [each for each in await invoices(pool, "E1") if each.purpose == "delta"]
     assert len(deltas) == 1
     await sound(pool)
-
-
-async def test_the_page_shows_what_the_example_costs(desk, pool, contract, capsys):
-    text = (EXAMPLES / "key-account.yaml").read_text(encoding="utf-8")
-    for before, after in [
-        ("version: 1", "version: 2"),
-        ("effective_on: 2024-09-02", "effective_on: 2024-12-09"),
-        ("amount: 1800000.00", "amount: 1820000.00"),
-    ]:
-        text = text.replace(before, after, 1)
-    text = text.replace("amount: 360000.00", "amount: 374000.00", 1)
-    new = read_contract(text, "key-account-2.yaml")
-    one = await desk(example("key-account.yaml"))
-    await one.story.delivered("M1")
-    printed(await what_if(pool, "E1", new, retroactive=True))
-    page = (EXAMPLES.parent / "docs/money/change-orders.md").read_text(encoding="utf-8")
-    told = page.split("```console\n$ tollkeeper change-order price")[1].split("```")[0]
-    shown = capsys.readouterr().out.splitlines()
-    assert told.splitlines()[1:] == [line.rstrip() for line in shown if line]
 
 
 async def test_what_was_paid_becomes_credit_when_it_is_taken_off(desk, pool, contract):
