@@ -43,8 +43,14 @@ async def office(
 
 
 @pytest.fixture(scope="session")
-async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    async with office(tmp_path_factory.mktemp("office")) as desk:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the shared servers."""
+    return tmp_path_factory.mktemp("office")
+
+
+@pytest.fixture(scope="session")
+async def desk(data: Path) -> AsyncIterator[Desk]:
+    async with office(data) as desk:
         yield desk
 
 

@@ -373,10 +373,7 @@ def test_a_key_that_others_may_read_or_that_is_none_is_refused(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("settled")
-def test_from_the_command_line_the_two_programs_agree(
-    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
-) -> None:
-    data = tmp_path_factory.getbasetemp() / "office0"
+def test_from_the_command_line_the_two_programs_agree(data: Path, tmp_path: Path) -> None:
     environment = os.environ | {"TOLLKEEPER_DATA": str(data)}
 
     def call(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
