@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from contracts.calendar import Period
 from contracts.commercial import Advance, Retention, RetentionStep
 from contracts.contract import Contract, MilestoneLine, Tax
+from contracts.errors import TransitionError
 from contracts.explanation import Calculation, Explanation, Input
 from contracts.fields import Title
 from contracts.money import Money
@@ -555,6 +556,24 @@ def test_nothing_retained_leaves_a_document_as_it_is():
 def test_a_retention_is_never_below_nothing_where_more_was_retained_before():
     found = retention_now(retention(), cny("99.99"), cny("10.00"), cny("10.00"), cny("5.00"))
     assert found == cny("0.00")
+
+
+def test_an_invoice_retains_no_more_than_it_bills_where_less_was_retained_before():
+    """5 % of 100.00 to date is 5.00, and nothing was retained; the invoice bills 2.00."""
+    found = retention_now(retention(), cny("200.00"), cny("98.00"), cny("2.00"), cny("0.00"))
+    assert found == cny("2.00")
+
+
+def test_what_holds_keep_of_a_line_counts_as_taken_back():
+    """6 % of 99.99 is 6.00; of what may be claimed back the tax follows from what was taken before."""
+    (line,) = billed(priced(("project", cny("99.99"))))
+    withheld = Taxed(cny("33.33"), cny("2.00"))
+    assert line.without_held(withheld, cny("0.00")).left == Taxed(cny("66.66"), cny("4.00"))
+    assert line.without_held(withheld, cny("0.01")).left == Taxed(cny("66.65"), cny("4.00"))
+    assert line.without_held(withheld, cny("66.66")).left == NONE
+    assert line.without_held(withheld, cny("0.00")).number == line.number
+    with pytest.raises(TransitionError):
+        line.without_held(withheld, cny("66.67"))
 
 
 def test_a_retention_stops_at_its_limit_of_the_fee():
