@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from activities.agreement import Agreement, agreement
 from activities.approvals import CarriedOut, ask, carries_out
-from activities.books.journal import Journal, post_to
+from activities.books.journal import Journal, post_to, posting_of
 from activities.books.seals import seal
 from activities.postgres import Connection, Pool, once, transaction
 from activities.receivables.receipts import source_of
@@ -15,7 +15,7 @@ from contracts.events import EventType
 from contracts.money import Money
 from lifecycle.approval import Request
 from lifecycle.books import Month, why_not_reversible
-from lifecycle.ledger import Account, Group, Posting, Side, mirror
+from lifecycle.ledger import Account, Group, Side, mirror
 from lifecycle.orders import A, Order
 from lifecycle.orders.approvals import Requested
 from lifecycle.orders.books import AskReversal, ClosePeriod, PeriodClosed
@@ -261,18 +261,7 @@ async def _posted(connection: Connection, order: Order[A], terms: Agreement, key
     lines = await connection.fetch(
         "select * from posting where group_id = $1 order by line", row["id"]
     )
-    postings = tuple(
-        Posting(
-            account=line["account"],
-            side=line["side"],
-            amount=Money(line["amount_minor"], line["currency"]),
-            fee=line["fee"],
-            hold=line["hold"],
-            invoice=line["invoice"],
-            item=line["item"],
-        )
-        for line in lines
-    )
+    postings = tuple(map(posting_of, lines))
     return Posted(
         id=row["id"],
         key=key,

@@ -11,9 +11,9 @@ from datetime import timedelta
 import structlog
 
 from activities.postgres import Pool, transaction
+from tollkeeper.polling import OUTAGE_SECONDS, polling
 
 POLL_SECONDS = 1.0
-OUTAGE_SECONDS = 3.0
 PATIENCE = timedelta(seconds=5)
 """The desk tells at once; older than this is what nobody told."""
 BATCH = 100
@@ -23,14 +23,12 @@ log = structlog.get_logger()
 
 async def telling(pool: Pool, tell: Callable[[str], Awaitable[None]]) -> None:
     """Have engagements told whose news is old, until cancelled; outages are waited out."""
-    while True:
-        try:
-            for engagement_id in await _late(pool):
-                await _tell_or_wait(engagement_id, tell)
-        except Exception as broken:  # whatever it is, news must not end with it
-            log.warning("telling waits", reason=repr(broken))
-            await asyncio.sleep(OUTAGE_SECONDS)
-        await asyncio.sleep(POLL_SECONDS)
+
+    async def tell_late() -> None:
+        for engagement_id in await _late(pool):
+            await _tell_or_wait(engagement_id, tell)
+
+    await polling(tell_late, POLL_SECONDS, "telling waits")
 
 
 async def _tell_or_wait(engagement_id: str, tell: Callable[[str], Awaitable[None]]) -> None:

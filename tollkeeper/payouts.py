@@ -1,7 +1,5 @@
 """From approved refunds to the payment provider: each gets its workflow, once; the live book alone."""
 
-import asyncio
-
 import structlog
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -9,23 +7,17 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from activities.postgres import Pool, transaction
 from lifecycle.orders.receivables import SendRefund
+from tollkeeper.polling import polling
 from workflows.refund import RefundWorkflow
 
 POLL_SECONDS = 1.0
-OUTAGE_SECONDS = 3.0
 
 log = structlog.get_logger()
 
 
 async def payouts(client: Client, pool: Pool, queue: str) -> None:
     """Start a workflow for every approved refund, until cancelled; outages are waited out."""
-    while True:
-        try:
-            await start_refunds(client, pool, queue)
-        except Exception as broken:  # whatever it is, refunds must not end with it
-            log.warning("payouts wait", reason=repr(broken))
-            await asyncio.sleep(OUTAGE_SECONDS)
-        await asyncio.sleep(POLL_SECONDS)
+    await polling(lambda: start_refunds(client, pool, queue), POLL_SECONDS, "payouts wait")
 
 
 async def start_refunds(client: Client, pool: Pool, queue: str) -> None:

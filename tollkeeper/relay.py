@@ -1,9 +1,7 @@
 """From the outbox to the deliveries: each message that has a receiver gets its workflow, once."""
 
-import asyncio
 from contextlib import suppress
 
-import structlog
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -13,27 +11,23 @@ from activities.export.port import Receivers
 from activities.postgres import Connection, Pool, transaction
 from contracts.errors import NotFound, TransitionError, Unavailable
 from lifecycle.orders import Deliver
+from tollkeeper.polling import polling
 from tollkeeper.settings import EXPORT_QUEUE, TASK_QUEUE
 from workflows.delivery import DeliveryWorkflow
 
 POLL_SECONDS = 0.3
-OUTAGE_SECONDS = 3.0
 BATCH = 100
-
-log = structlog.get_logger()
 
 
 async def relay(client: Client, pool: Pool, receivers: Receivers, queue: str, exports: str) -> None:
     """Start a delivery for every message that waits, until cancelled; outages are waited out."""
-    while True:
-        try:
-            for kind, key in await _waiting(pool, receivers):
-                await _start(client, kind, key, queue, exports)
-                await _started(pool, key)
-        except Exception as broken:  # whatever it is, deliveries must not end with it
-            log.warning("relay waits", reason=repr(broken))
-            await asyncio.sleep(OUTAGE_SECONDS)
-        await asyncio.sleep(POLL_SECONDS)
+
+    async def start_waiting() -> None:
+        for kind, key in await _waiting(pool, receivers):
+            await _start(client, kind, key, queue, exports)
+            await _started(pool, key)
+
+    await polling(start_waiting, POLL_SECONDS, "relay waits")
 
 
 async def _waiting(pool: Pool, receivers: Receivers) -> list[tuple[str, str]]:

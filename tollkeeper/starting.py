@@ -1,9 +1,7 @@
 """From the books to the processes: each open hold, request and change order gets its process."""
 
-import asyncio
 from typing import Any
 
-import structlog
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -17,15 +15,13 @@ from lifecycle.process import (
     ProcessState,
     RequestProcessState,
 )
+from tollkeeper.polling import polling
 from tollkeeper.views.base import Row
 from workflows.change_order import ChangeOrderWorkflow
 from workflows.hold import HoldWorkflow
 from workflows.request import RequestWorkflow
 
 POLL_SECONDS = 1.0
-OUTAGE_SECONDS = 3.0
-
-log = structlog.get_logger()
 
 OPEN = """
     select 'hold' as kind, hold_id as id, engagement_id, placed_at as since from hold h
@@ -49,13 +45,7 @@ async def starting(client: Client, pool: Pool, queue: str) -> None:
 
     Who places a hold starts its process as well; this finds those whose starter was lost.
     """
-    while True:
-        try:
-            await start_missing(client, pool, queue)
-        except Exception as broken:  # whatever it is, clocks must not end with it
-            log.warning("starting waits", reason=repr(broken))
-            await asyncio.sleep(OUTAGE_SECONDS)
-        await asyncio.sleep(POLL_SECONDS)
+    await polling(lambda: start_missing(client, pool, queue), POLL_SECONDS, "starting waits")
 
 
 async def start_missing(

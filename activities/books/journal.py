@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
+from typing import Any
 
 from activities.agreement import Agreement
 from activities.books.periods import open_day
 from activities.postgres import Connection
 from contracts.fields import canonical
+from contracts.money import Money
 from contracts.setting import Book
-from lifecycle.ledger import Group
+from lifecycle.ledger import Group, Posting
 from lifecycle.orders import A, Order
 
 
@@ -26,6 +28,19 @@ class Journal:
     customer: str
     day: date
     engagement_id: str | None = None
+
+
+def posting_of(row: Any) -> Posting:
+    """A posting from its row, or from the same as JSON."""
+    return Posting(
+        account=row["account"],
+        side=row["side"],
+        amount=Money(row["amount_minor"], row["currency"]),
+        fee=row["fee"],
+        hold=row["hold"],
+        invoice=row["invoice"],
+        item=row["item"],
+    )
 
 
 def journal(terms: Agreement, at: datetime) -> Journal:

@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
-from activities.books.journal import digest
+from activities.books.journal import digest, posting_of
 from contracts.money import Money
-from lifecycle.ledger import Group, Posting
+from lifecycle.ledger import Group
 from tollkeeper.verify.core import amount_of, differs, invariant, zero
 from tollkeeper.views.base import Row
 
@@ -52,20 +51,8 @@ def _groups_balance(row: Row) -> Iterator[str]:
     GROUPS,
 )
 def _groups_unaltered(row: Row) -> Iterator[str]:
-    group = Group(code=row["code"], postings=tuple(map(_posting, row["postings"])))
+    group = Group(code=row["code"], postings=tuple(map(posting_of, row["postings"])))
     yield from differs("postings with digest", digest(group), row["digest"])
-
-
-def _posting(stored: dict[str, Any]) -> Posting:
-    return Posting(
-        account=stored["account"],
-        side=stored["side"],
-        amount=Money(stored["amount_minor"], stored["currency"]),
-        fee=stored["fee"],
-        hold=stored["hold"],
-        invoice=stored["invoice"],
-        item=stored["item"],
-    )
 
 
 @invariant(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from activities.books.journal import posting_of
 from activities.postgres import Connection, Pool
 from contracts.explanation import Explanation
 from contracts.money import Money
@@ -289,17 +290,7 @@ async def _journal(
     )
     postings: dict[int, list[Posting]] = {}
     for row in rows:
-        postings.setdefault(row["id"], []).append(
-            Posting(
-                account=row["account"],
-                side=row["side"],
-                amount=money(row["amount_minor"], row["currency"]),
-                fee=row["fee"],
-                hold=row["hold"],
-                invoice=row["invoice"],
-                item=row["item"],
-            )
-        )
+        postings.setdefault(row["id"], []).append(posting_of(row))
     groups = {row["id"]: row for row in rows}
     return tuple(
         JournalGroup(

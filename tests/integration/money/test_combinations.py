@@ -277,24 +277,14 @@ async def test_no_more_is_reserved_to_be_claimed_back_than_is_to_be_paid(begun, 
 # A fee with the tax inside.
 
 
-async def test_a_price_with_its_tax_inside_adds_up_when_a_part_was_never_invoiced(
-    begun, contract, pool
+@pytest.mark.parametrize("lost", ["3000.00", "8849.58"], ids=["a part", "all of it"])
+async def test_a_price_with_its_tax_inside_adds_up_when_this_was_never_invoiced(
+    begun, contract, pool, lost
 ):
     """INV-06: the tax of what is forfeited before the invoice stands on no document."""
     one, desk = await begun(licensed(contract, own=True))
-    await desk.held("H1", "3000.00", "2024-11-05", milestone="L1")
-    await desk.decided(Decision.FORFEIT, "H1", "3000.00", "f1", "2024-11-06")
-    await settled(one, one.contract)
-    assert str((await one.closed()).fixed) == "1370000.03"
-    assert await sound(pool)
-
-
-async def test_a_price_with_its_tax_inside_adds_up_when_all_of_it_was_forfeited(
-    begun, contract, pool
-):
-    one, desk = await begun(licensed(contract, own=True))
-    await desk.held("H1", "8849.58", "2024-11-05", milestone="L1")
-    await desk.decided(Decision.FORFEIT, "H1", "8849.58", "f1", "2024-11-06")
+    await desk.held("H1", lost, "2024-11-05", milestone="L1")
+    await desk.decided(Decision.FORFEIT, "H1", lost, "f1", "2024-11-06")
     await settled(one, one.contract)
     assert str((await one.closed()).fixed) == "1370000.03"
     assert await sound(pool)
